@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The simulated machine: functions out of a capture which behave, behind an IOMMU with caches.
+ *
+ * It is a host and an IOMMU for the core (sim_host_ops, sim_iommu_ops), and a test rig for
+ * everybody else: it pulls cards, makes operations fail, probes DMA, raises interrupts, and counts
+ * whatever should not have happened.
+ *
+ * Every function may be called from any thread. Config accesses of different functions take no
+ * common lock.
+ */
+#ifndef BERTH_SIM_H
+#define BERTH_SIM_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <berth/host.h>
+#include <berth/iommu.h>
+#include <berth/machine.h>
+#include <berth/sbdf.h>
+
+#include "host/capture/capture.h"
+
+struct sim;
+
+struct sim_options {
+    uint64_t flr_ns;       /* time until a function answers after an FLR; 0: 100 ms */
+    uint64_t bus_reset_ns; /* the same after a secondary bus reset; 0: 100 ms */
+    uint64_t pm_reset_ns;  /* the same for D3hot to D0; 0: 10 ms */
+    uint64_t vf_enable_ns; /* until VFs answer after VF Enable; 0: 100 ms */
+    uint64_t config_ns;    /* busy time of one config access; 0: none */
+    bool no_scratch;       /* the IOMMU has no scratch spaces */
+};
+
+/**
+ * Builds a machine.
+ * @capture  copied; the caller's
+ * @options  NULL: the defaults
+ * Returns 0, -ENOMEM, -EINVAL (@error says why).
+ */
+int sim_create(const struct capture *capture, const struct sim_options *options, struct sim **sim,
+               struct capture_error *error);
+/** No core may use it any more. NULL is fine. */
+void sim_destroy(struct sim *sim);
+
+/** For berth_machine_config; the context of both is the struct sim. */
+extern const struct berth_host_ops sim_host_ops;
+extern const struct berth_iommu_ops sim_iommu_ops;
+
+/* ---- what is there ---- */
+
+/** Calls @visit for every function that answers now, VFs included, in the order of addresses (PFs
+ *  before their VFs, bridges before what is behind them). Stops at a result other than 0 and
+ * returns it. */
+int sim_enumerate(struct sim *sim, int (*visit)(void *context, struct sbdf sbdf), void *context);
+
+/** True where the function is plugged in (it may still be resetting). */
+bool sim_present(struct sim *sim, struct sbdf sbdf);
+
+/** BAR @index (0-5, CAPTURE_ROM) as it is decoded now: its address and size. -ENOENT: none there.
+ */
+int sim_bar(struct sim *sim, struct sbdf sbdf, unsigned index, uint64_t *start, uint64_t *size);
+
+/* ---- things happen ---- */
+
+/** Pulls the function (function 0: the whole card; a bridge: with everything behind it; a PF: with
+ * its VFs). */
+int sim_vanish(struct sim *sim, struct sbdf sbdf);
+/** Puts it back, in its power-on state (VFs off, BARs zero unless firmware assigned them in the
+ * capture). */
+int sim_return(struct sim *sim, struct sbdf sbdf);
+/** From its @nth next config access on the function has vanished. */
+int sim_vanish_after(struct sim *sim, struct sbdf sbdf, unsigned nth);
+/** The function never comes back from its next reset. */
+int sim_hang_on_reset(struct sim *sim, struct sbdf sbdf, bool on);
+/** The device does not answer device-TLB invalidations: flush gives -ETIMEDOUT. */
+int sim_hang_on_flush(struct sim *sim, struct sbdf rid, bool on);
+
+/** The operations that can be made to fail. */
+enum sim_op {
+    SIM_OP_CLAIM,
+    SIM_OP_CONFIG_READ,
+    SIM_OP_CONFIG_WRITE,
+    SIM_OP_RESET,
+    SIM_OP_RESERVED,
+    SIM_OP_SPACE_CREATE,
+    SIM_OP_MAP,
+    SIM_OP_UNMAP,
+    SIM_OP_ATTACH,
+    SIM_OP_DETACH,
+    SIM_OP_FLUSH,
+    SIM_OP_COUNT,
+    SIM_OP_ANY = SIM_OP_COUNT, /* for sim_fail: counts calls of all of them */
+};
+const char *sim_op_name(enum sim_op op);
+
+/** The @nth call of @op from now (1: the next one) fails once with @error (0: op's usual error);
+ *  @nth 0 clears it. @count more calls after it fail too. */
+void sim_fail(struct sim *sim, enum sim_op op, unsigned nth, unsigned count, int error);
+/** True when the failure ordered last has happened. */
+bool sim_failed(struct sim *sim, enum sim_op op);
+uint64_t sim_calls(struct sim *sim, enum sim_op op);
+
+/** Gives a function reserved regions (at most BERTH_RESERVED_MAX). */
+int sim_set_reserved(struct sim *sim, struct sbdf sbdf, const struct berth_reserved *list,
+                     unsigned count);
+/** Gives a function a host reset method which takes @ns. */
+int sim_set_host_reset(struct sim *sim, struct sbdf sbdf, bool on, uint64_t ns);
+
+/* ---- memory, DMA, interrupts ---- */
+
+enum sim_dma_result {
+    SIM_DMA_FAULT,    /* blocked by the IOMMU: no context, no translation, or read-only */
+    SIM_DMA_SILENT,   /* the function cannot issue it: gone, resetting, bus mastering off */
+    SIM_DMA_DOMAIN,   /* hit memory of a domain: .domain_id */
+    SIM_DMA_SCRATCH,  /* hit the private scratch page */
+    SIM_DMA_RESERVED, /* hit a reserved region */
+};
+
+struct sim_dma {
+    enum sim_dma_result result;
+    uint32_t domain_id; /* of SIM_DMA_DOMAIN */
+    bool stale;         /* the translation came from a cache and the tables say otherwise */
+    uint64_t data;      /* what was read */
+};
+
+/** A function (or one of its phantom RIDs, or a device behind a bridge with the bridge's RID)
+ * issues a DMA request of 8 bytes. A domain's space maps [0, 2^46) to that domain's own memory, 8
+ * bytes of which are kept per address that was written. Fills the caches as real hardware does.
+ * @fault is reported to the callback of sim_on_fault(). */
+int sim_dma(struct sim *sim, struct sbdf rid, uint64_t address, bool write, uint64_t data,
+            struct sim_dma *result);
+void sim_on_fault(struct sim *sim, void (*fault)(void *context, struct sbdf rid), void *context);
+
+enum sim_irq_result {
+    SIM_IRQ_NONE,      /* the function cannot: gone, MSI and MSI-X off, bus mastering off */
+    SIM_IRQ_BLOCKED,   /* no context for its requester id */
+    SIM_IRQ_DELIVERED, /* to the domain that its context belongs to */
+};
+/** The function raises its MSI. */
+int sim_interrupt(struct sim *sim, struct sbdf sbdf, enum sim_irq_result *result,
+                  uint32_t *domain_id);
+
+/** A CPU touches a BAR of the function (4 bytes at @offset). Registers keep what is written. Counts
+ * touches with decode off or the function gone, and those then read all ones. Forwarding by the
+ * windows of the bridges above is checked. */
+int sim_bar_access(struct sim *sim, struct sbdf sbdf, unsigned bar, uint64_t offset, bool write,
+                   uint32_t *value);
+
+/* ---- what should not have happened ---- */
+
+struct sim_counters {
+    uint64_t config_reads, config_writes;
+    uint64_t touches_after_release; /* A2: config access, reset with a claim that was released */
+    uint64_t touches_vanished;  /* accesses of a function that was pulled (they read all ones) */
+    uint64_t touches_resetting; /* accesses during a reset, other than polling the vendor id */
+    uint64_t bar_decode_off;    /* BAR touched with its decode bit off */
+    uint64_t dma_faults, dma_stale, interrupts_delivered, interrupts_blocked;
+    uint64_t contexts;    /* contexts that point to a space now */
+    uint64_t spaces;      /* spaces that exist now */
+    uint64_t mappings;    /* reserved regions that are mapped now */
+    uint64_t claims;      /* claims that are out now */
+    uint64_t attach_gaps; /* attach ops that found no context where a re-assignment was under way */
+};
+void sim_counters(struct sim *sim, struct sim_counters *counters);
+/** The same for one function: reads, writes and the three kinds of touches. */
+void sim_function_counters(struct sim *sim, struct sbdf sbdf, struct sim_counters *counters);
+
+#endif
