@@ -123,6 +123,8 @@ struct pcidev *berth_domain_next_device(struct berth_domain *domain, const struc
  * src/core/config.c lists and nothing else; read-only devices are written by nobody.
  *
  * @reg     offset in config space; @length 1, 2 or 4, aligned to it. Anything else reads all ones
+ *
+ * Context: any.
  */
 uint32_t berth_domain_config_read(struct berth_domain *domain, struct sbdf sbdf, unsigned reg,
                                   unsigned length);

@@ -130,7 +130,9 @@ int berth_machine_create(const struct berth_machine_config *config, struct berth
  */
 unsigned berth_machine_destroy(struct berth_machine *machine);
 
-/** The hardware domain, the quarantine, the hidden domain. Borrowed; live as long as the machine.
+/**
+ * The hardware domain, the quarantine, the hidden domain. Borrowed; live as long as the machine.
+ * Context: any.
  */
 struct berth_domain *berth_machine_hwdom(struct berth_machine *machine);
 struct berth_domain *berth_machine_quarantine(struct berth_machine *machine);
@@ -158,10 +160,14 @@ int berth_machine_fault(struct berth_machine *machine, struct sbdf rid);
 /** Devices present now. Context: any. */
 unsigned berth_machine_count(const struct berth_machine *machine);
 
-/** The policy may be changed while the machine runs; transitions read it when they begin. */
+/** The policy may be changed while the machine runs; transitions read it when they begin. Context:
+ * any. */
 struct berth_policy berth_machine_policy(const struct berth_machine *machine);
 
-/** Frees objects that are due and waits until it is done; for tests and for teardown. */
+/**
+ * Frees objects that are due and waits until it is done; for tests and for teardown.
+ * Context: may sleep, no section open.
+ */
 void berth_machine_settle(struct berth_machine *machine);
 
 #ifdef __cplusplus

@@ -36,7 +36,10 @@ extern "C" {
  */
 struct pcidev *pcidev_find(struct berth_machine *machine, struct sbdf sbdf, const char *tag);
 
-/** The same by requester id: a real function, or the one whose phantom function it is (M03). */
+/**
+ * The same by requester id: a real function, or the one whose phantom function it is (M03).
+ * Context: any.
+ */
 struct pcidev *pcidev_find_rid(struct berth_machine *machine, struct sbdf rid, const char *tag);
 
 /**
@@ -53,8 +56,10 @@ struct pcidev *pcidev_next(struct berth_machine *machine, const struct sbdf *aft
  */
 struct pcidev *pcidev_get(struct pcidev *dev, const char *tag);
 
-/** Drops a reference; the last one frees the object, wherever it happens. NULL is fine. Any
- * context. */
+/**
+ * Drops a reference; the last one frees the object, wherever it happens. NULL is fine.
+ * Context: any.
+ */
 void pcidev_put(struct pcidev *dev, const char *tag);
 
 /**
@@ -66,7 +71,10 @@ void pcidev_put(struct pcidev *dev, const char *tag);
  */
 unsigned pcidev_holders(struct pcidev *dev, struct berth_holder *list, unsigned max);
 
-/** A toolstack's handle: a long-term reference that is counted by kind in every build (C6). */
+/**
+ * A toolstack's handle: a long-term reference that is counted by kind in every build (C6).
+ * Context: any.
+ */
 struct pcidev *pcidev_handle_open(struct pcidev *dev);
 void pcidev_handle_close(struct pcidev *dev);
 
@@ -98,8 +106,8 @@ void pcidev_exit(struct pcidev_section *section);
 
 /**
  * Config space, inside a section that the caller has open. @reg, @length as in berth_host_ops.
- * Returns 0, -EINVAL (alignment, range), -EACCES-free by design: a disconnected device reads
- * all ones and drops writes, -EIO.
+ * Returns 0 (also where a disconnected device reads all ones and drops the write, A4), -EINVAL
+ * (alignment, range), -EIO. Context: inside the section.
  */
 int pcidev_config_read(struct pcidev *dev, unsigned reg, unsigned length, uint32_t *value);
 int pcidev_config_write(struct pcidev *dev, unsigned reg, unsigned length, uint32_t value);
@@ -179,7 +187,10 @@ void pcidev_vanished(struct pcidev *dev);
 int pcidev_assign(struct pcidev *dev, struct berth_domain *to, const struct berth_request *request)
     __attribute__((warn_unused_result));
 
-/** Says what pcidev_assign() would say, and does nothing. @to NULL: to any guest at all (F27). */
+/**
+ * Says what pcidev_assign() would say, and does nothing. @to NULL: to any guest at all (F27).
+ * Context: as pcidev_assign().
+ */
 int pcidev_test_assign(struct pcidev *dev, struct berth_domain *to,
                        const struct berth_request *request) __attribute__((warn_unused_result));
 
@@ -212,6 +223,7 @@ enum pcidev_reset_method {
  * they have the same owner, and is not available otherwise.
  *
  * Returns 0, -ENOTTY (no method), -EBUSY (scope), -EIO (did not come back: broken), and as above.
+ * Context: may sleep, no section of @dev open.
  */
 int pcidev_reset(struct pcidev *dev, const struct berth_request *request)
     __attribute__((warn_unused_result));
@@ -222,11 +234,12 @@ int pcidev_reset(struct pcidev *dev, const struct berth_request *request)
  * them back needs all of them removed (-EBUSY).
  *
  * Returns 0, -ENOTTY (no SR-IOV), -ERANGE (more than TotalVFs), -EBUSY, and as above.
+ * Context: may sleep, no section of @pf open.
  */
 int pcidev_sriov(struct pcidev *pf, unsigned vfs, const struct berth_request *request)
     __attribute__((warn_unused_result));
 
-/** The address of VF @index of @pf; -ENODEV where VFs are off or there are fewer. Any context. */
+/** The address of VF @index of @pf; -ENODEV where VFs are off or there are fewer. Context: any. */
 int pcidev_vf_address(const struct pcidev *pf, unsigned index, struct sbdf *sbdf)
     __attribute__((warn_unused_result));
 
@@ -308,7 +321,7 @@ const char *pcidev_type_name(enum pcidev_type type);
 const char *pcidev_state_name(enum pcidev_state state);
 const char *pcidev_reset_method_name(enum pcidev_reset_method method);
 
-/** sizeof the object, for those who plan memory. */
+/** sizeof the object, for those who plan memory. Context: any. */
 size_t pcidev_object_size(void);
 
 /* ---- guards ---- */
@@ -318,11 +331,13 @@ struct pcidev_ref {
     const char *tag;
 };
 
+/** What the guards below call at the end of a scope. Context: as pcidev_put(). */
 static inline void pcidev_ref_drop(struct pcidev_ref *ref)
 {
     pcidev_put(ref->dev, ref->tag);
 }
 
+/** The same for a section, opened or not. Context: as pcidev_exit(). */
 static inline void pcidev_section_drop(struct pcidev_section *section)
 {
     if (section->record)

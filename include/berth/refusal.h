@@ -56,6 +56,8 @@ enum berth_reason {
     BERTH_REASON_BRIDGE,       /* O4: bridges are not lent */
     BERTH_REASON_DISCONNECTED, /* A4: it vanished */
     BERTH_REASON_TEARDOWN,     /* O5: the domain (or the machine) is being torn down */
+    BERTH_REASON_UNFINISHED,   /* O5: the deadline passed in the middle of a teardown */
+    BERTH_REASON_ZOMBIE,       /* O5: a device could not be taken away from a guest */
     /* isolation */
     BERTH_REASON_NO_IOMMU,        /* nothing could keep the device inside its guest */
     BERTH_REASON_SHARED_RID,      /* O4: shares a requester id with another owner's device */

@@ -27,6 +27,7 @@ struct sbdf {
 /** Room for "ffff:ff:1f.7" and the terminator. */
 #define SBDF_TEXT_SIZE 13
 
+/** An address out of its fields; bits that a field has no room for are cut off. Context: any. */
 static inline struct sbdf sbdf_make(unsigned segment, unsigned bus, unsigned device,
                                     unsigned function)
 {
@@ -38,12 +39,13 @@ static inline struct sbdf sbdf_make(unsigned segment, unsigned bus, unsigned dev
     return s;
 }
 
-/** One integer which sorts like the address does: segment, bus, device, function. */
+/** One integer which sorts like the address: segment, bus, device, function. Context: any. */
 static inline uint32_t sbdf_key(struct sbdf s)
 {
     return (uint32_t)s.segment << 16 | (uint32_t)s.bus << 8 | s.devfn;
 }
 
+/** The address that sbdf_key() gave @key for. Context: any. */
 static inline struct sbdf sbdf_from_key(uint32_t key)
 {
     struct sbdf s;
@@ -54,16 +56,19 @@ static inline struct sbdf sbdf_from_key(uint32_t key)
     return s;
 }
 
+/** Is it the same address? Context: any. */
 static inline bool sbdf_equal(struct sbdf a, struct sbdf b)
 {
     return sbdf_key(a) == sbdf_key(b);
 }
 
+/** Device and function number of an address without ARI. Context: any. */
 static inline unsigned sbdf_device(struct sbdf s)
 {
     return s.devfn >> 3;
 }
 
+/** See sbdf_device(). Context: any. */
 static inline unsigned sbdf_function(struct sbdf s)
 {
     return s.devfn & 7u;

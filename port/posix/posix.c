@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: MIT */
+#include <berth_port.h>
+
+#include <errno.h>
+#include <linux/membarrier.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+/*
+ * Mutable state of the port (the core has none): the list of thread records, which only grows, the
+ * thread's own pointer into it, and the clock's offset.
+ */
+_Thread_local struct port_thread *port_self;
+bool port_asymmetric;
+
+static _Atomic(struct port_thread *) threads;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static pthread_key_t leave_key;
+static _Atomic bool warped;
+static _Atomic uint64_t warp_ns;
+
+/* ---- memory ---- */
+
+void *port_alloc(size_t size)
+{
+    return calloc(1, size);
+}
+
+void port_free(void *memory)
+{
+    free(memory);
+}
+
+/* ---- locks ---- */
+
+void port_mutex_init(struct port_mutex *mutex)
+{
+    pthread_mutex_init(&mutex->lock, NULL);
+}
+
+void port_mutex_destroy(struct port_mutex *mutex)
+{
+    pthread_mutex_destroy(&mutex->lock);
+}
+
+void port_mutex_lock(struct port_mutex *mutex)
+{
+    pthread_mutex_lock(&mutex->lock);
+}
+
+bool port_mutex_trylock(struct port_mutex *mutex)
+{
+    return pthread_mutex_trylock(&mutex->lock) == 0;
+}
+
+bool port_mutex_lock_until(struct port_mutex *mutex, uint64_t deadline_ns)
+{
+    /* In slices of a millisecond: the port's clock may be warped under a waiter. */
+    while (pthread_mutex_trylock(&mutex->lock) != 0) {
+        struct timespec slice;
+
+        if (port_now_ns() >= deadline_ns)
+            return false;
+        clock_gettime(CLOCK_MONOTONIC, &slice);
+        slice.tv_nsec += 1000000;
+        if (slice.tv_nsec >= 1000000000) {
+            slice.tv_nsec -= 1000000000;
+            slice.tv_sec++;
+        }
+        if (pthread_mutex_clocklock(&mutex->lock, CLOCK_MONOTONIC, &slice) == 0)
+            return true;
+    }
+    return true;
+}
+
+void port_mutex_unlock(struct port_mutex *mutex)
+{
+    pthread_mutex_unlock(&mutex->lock);
+}
+
+/* ---- threads ---- */
+
+static void thread_leave(void *self)
+{
+    struct port_thread *thread = self;
+
+    urcu_memb_unregister_thread();
+    port_self = NULL;
+    atomic_store_explicit(&thread->in_use, false, memory_order_release);
+}
+
+static void process_init(void)
+{
+#if BERTH_MEMBARRIER
+    port_asymmetric =
+        syscall(__NR_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) == 0;
+#endif
+    pthread_key_create(&leave_key, thread_leave);
+}
+
+static struct port_thread *thread_reuse(void)
+{
+    for (struct port_thread *t = atomic_load(&threads); t; t = t->next) {
+        bool free_now = false;
+
+        if (atomic_compare_exchange_strong(&t->in_use, &free_now, true))
+            return t;
+    }
+    return NULL;
+}
+
+static struct port_thread *thread_new(void)
+{
+    struct port_thread *thread = aligned_alloc(PORT_CACHE_LINE, sizeof(*thread));
+    struct port_thread *first = atomic_load(&threads);
+
+    if (!thread)
+        abort(); /* a thread without a record could not be seen by a removal (A2) */
+    *thread = (struct port_thread){.in_use = true};
+    do {
+        thread->next = first;
+    } while (!atomic_compare_exchange_weak(&threads, &first, thread));
+    return thread;
+}
+
+struct port_thread *port_thread_join(void)
+{
+    struct port_thread *thread = port_self;
+
+    if (thread)
+        return thread;
+    pthread_once(&once, process_init);
+    thread = thread_reuse();
+    if (!thread)
+        thread = thread_new();
+    pthread_setspecific(leave_key, thread);
+    urcu_memb_register_thread();
+    port_self = thread;
+    return thread;
+}
+
+void *port_record_next(void *previous)
+{
+    struct port_thread *thread;
+
+    if (!previous) {
+        thread = atomic_load(&threads);
+    } else {
+        unsigned char *record = previous;
+
+        thread = (struct port_thread *)(void *)(record - offsetof(struct port_thread, record));
+        thread = thread->next;
+    }
+    return thread ? thread->record : NULL;
+}
+
+/* ---- read-side sections ---- */
+
+static void deferred_call(struct rcu_head *head)
+{
+    /* the head is the first member */
+    struct port_deferred *deferred = (struct port_deferred *)head;
+
+    deferred->fn(deferred);
+}
+
+void port_defer(struct port_deferred *deferred, void (*fn)(struct port_deferred *deferred))
+{
+    port_thread_join();
+    deferred->fn = fn;
+    urcu_memb_call_rcu(&deferred->rcu, deferred_call);
+}
+
+void port_settle(void)
+{
+    port_thread_join();
+    urcu_memb_barrier();
+}
+
+void port_fence_heavy(void)
+{
+    atomic_thread_fence(memory_order_seq_cst);
+#if BERTH_MEMBARRIER
+    port_thread_join();
+    if (port_asymmetric)
+        syscall(__NR_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0);
+#endif
+}
+
+/* ---- time ---- */
+
+uint64_t port_now_ns(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec +
+           atomic_load_explicit(&warp_ns, memory_order_relaxed);
+}
+
+void port_sleep_ns(uint64_t ns)
+{
+    struct timespec left = {.tv_sec = (time_t)(ns / 1000000000u),
+                            .tv_nsec = (long)(ns % 1000000000u)};
+
+    if (atomic_load_explicit(&warped, memory_order_relaxed)) {
+        atomic_fetch_add_explicit(&warp_ns, ns, memory_order_relaxed);
+        sched_yield();
+        return;
+    }
+    while (nanosleep(&left, &left) == -1 && errno == EINTR)
+        ;
+}
+
+void port_relax(unsigned attempt)
+{
+    struct timespec nap = {.tv_nsec = 20000};
+
+    if (attempt < 64)
+        return;
+    if (attempt < 128)
+        sched_yield();
+    else
+        nanosleep(&nap, NULL);
+}
+
+void port_posix_warp(bool on)
+{
+    atomic_store(&warped, on);
+}

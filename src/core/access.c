@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: MIT */
+#include "src/core/access.h"
+
+#include <berth/errno.h>
+
+#include "src/core/device.h"
+
+#define SLOTS_FOR_CALLERS ((1u << PCIDEV_SECTIONS_MAX) - 1)
+#define SLOTS_FOR_TRANSITIONS ((1u << ACCESS_SLOTS) - 1)
+
+static void slot_clear(struct access_record *record, unsigned slot)
+{
+    /* release: what was done to the hardware is done before removal sees the slot empty */
+    atomic_store_explicit(&record->slot[slot].dev, NULL, memory_order_release);
+    record->used &= ~(1u << slot);
+}
+
+bool access_open(struct pcidev *dev, uint32_t blocked, const struct berth_domain *owner,
+                 const char *tag, struct pcidev_section *section)
+{
+    struct access_record *record = port_record();
+    uint32_t usable = blocked & GATE_TRANSITION ? SLOTS_FOR_CALLERS : SLOTS_FOR_TRANSITIONS;
+    uint32_t unused = usable & ~record->used;
+    unsigned slot;
+
+    section->record = NULL;
+    if (__builtin_expect(!unused, 0))
+        return false;
+    slot = (unsigned)__builtin_ctz(unused);
+    record->used |= 1u << slot;
+    atomic_store_explicit(&record->slot[slot].tag, tag, memory_order_relaxed);
+    atomic_store_explicit(&record->slot[slot].dev, dev, memory_order_relaxed);
+    port_fence_light(); /* pairs with the heavy one in access_drain() */
+    /* acquire: pairs with the release when a gate opens; whatever the transition changed is seen */
+    if (__builtin_expect(atomic_load_explicit(&dev->gate, memory_order_acquire) & blocked, 0) ||
+        (owner && atomic_load_explicit(&dev->owner, memory_order_relaxed) != owner)) {
+        slot_clear(record, slot);
+        return false;
+    }
+    section->record = record;
+    section->slot = slot;
+    return true;
+}
+
+void access_close(struct pcidev_section *section)
+{
+    slot_clear(section->record, section->slot);
+    section->record = NULL;
+}
+
+bool pcidev_enter(struct pcidev *dev, const char *tag, struct pcidev_section *section)
+{
+    return access_open(dev, GATE_TRANSITION | GATE_SHUT | GATE_DISCONNECTED, NULL, tag, section);
+}
+
+void pcidev_exit(struct pcidev_section *section)
+{
+    access_close(section);
+}
+
+static bool slot_matches(struct access_record *record, unsigned slot, const struct pcidev *dev,
+                         const struct pcidev_section *except)
+{
+    if (except && except->record == record && except->slot == slot)
+        return false;
+    return atomic_load_explicit(&record->slot[slot].dev, memory_order_acquire) == dev;
+}
+
+bool access_inside(const struct pcidev *dev, const struct pcidev_section *except)
+{
+    struct access_record *record = port_record();
+
+    for (unsigned slot = 0; slot < ACCESS_SLOTS; slot++)
+        if (slot_matches(record, slot, dev, except))
+            return true;
+    return false;
+}
+
+static bool anybody_inside(const struct pcidev *dev, const struct pcidev_section *except)
+{
+    for (struct access_record *r = port_record_next(NULL); r; r = port_record_next(r))
+        for (unsigned slot = 0; slot < ACCESS_SLOTS; slot++)
+            if (slot_matches(r, slot, dev, except))
+                return true;
+    return false;
+}
+
+static unsigned holder_add(struct berth_holder *list, unsigned count, unsigned max, const char *tag)
+{
+    for (unsigned i = 0; i < count; i++) {
+        if (list[i].tag == tag) {
+            list[i].count++;
+            return count;
+        }
+    }
+    if (count < max)
+        list[count++] = (struct berth_holder){.tag = tag, .count = 1};
+    return count;
+}
+
+unsigned access_holders(const struct pcidev *dev, const struct pcidev_section *except,
+                        struct berth_holder *list, unsigned count, unsigned max)
+{
+    for (struct access_record *r = port_record_next(NULL); r; r = port_record_next(r))
+        for (unsigned slot = 0; slot < ACCESS_SLOTS; slot++)
+            if (slot_matches(r, slot, dev, except))
+                count = holder_add(list, count, max,
+                                   atomic_load_explicit(&r->slot[slot].tag, memory_order_relaxed));
+    return count;
+}
+
+int access_drain(const struct pcidev *dev, const struct pcidev_section *own, uint64_t deadline_ns,
+                 struct berth_refusal *why)
+{
+    port_fence_heavy(); /* pairs with the light one in access_open() */
+    if (access_inside(dev, own))
+        return refuse(why, -EDEADLK, BERTH_REASON_OWN_SECTION);
+    for (unsigned attempt = 0; anybody_inside(dev, own); attempt++) {
+        if (port_now_ns() >= deadline_ns) {
+            why->holder_count = access_holders(dev, own, why->holders, 0, BERTH_HOLDERS_MAX);
+            return refuse(why, -ETIMEDOUT, BERTH_REASON_SECTION_OPEN);
+        }
+        port_relax(attempt);
+    }
+    return 0;
+}

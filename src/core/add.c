@@ -1,0 +1,325 @@
+/* SPDX-License-Identifier: MIT */
+/* Adding a device, and looking at one again (M08). */
+#include "src/core/memory.h"
+#include "src/core/probe.h"
+#include "src/core/seam.h"
+#include "src/core/space.h"
+#include "src/core/topology.h"
+#include "src/core/transition.h"
+
+static const char tag_add[] = "add";
+
+/* ---- steps of add ---- */
+
+static int add_claim(struct transition *t)
+{
+    int error = seam_claim(t->dev);
+
+    if (error == -ENODEV)
+        return refuse(&t->why, error, BERTH_REASON_NOTHING_THERE);
+    if (error == -EBUSY)
+        return refuse(&t->why, error, BERTH_REASON_HOST_CLAIM);
+    return error;
+}
+
+static int add_unclaim(struct transition *t)
+{
+    seam_release(t->dev);
+    return 0;
+}
+
+/* A VF counts at its PF before anything else: the PF can't go any more (F04), or is going. */
+static int add_link_pf(struct transition *t)
+{
+    struct pcidev *pf;
+
+    if (t->info && t->info->is_vf) {
+        pf = pcidev_find(t->machine, t->info->pf, tag_add);
+        if (!pf)
+            return refuse_other(&t->why, -ENODEV, BERTH_REASON_NO_PF, t->info->pf);
+    } else {
+        pf = probe_find_pf(t->machine, t->dev->sbdf, tag_add);
+        if (!pf)
+            return 0;
+    }
+    if (!dependents_add(&pf->vfs)) {
+        refuse_other(&t->why, -ENODEV, BERTH_REASON_NO_PF, pf->sbdf);
+        pcidev_put(pf, tag_add);
+        return -ENODEV;
+    }
+    device_hold(pf, HOLD_VF);
+    t->dev->pf = pf;
+    pcidev_put(pf, tag_add);
+    return 0;
+}
+
+static int add_unlink_pf(struct transition *t)
+{
+    struct pcidev *pf = t->dev->pf;
+
+    if (!pf)
+        return 0;
+    t->dev->pf = NULL;
+    dependents_drop(&pf->vfs);
+    device_unhold(pf, HOLD_VF);
+    return 0;
+}
+
+static int add_probe(struct transition *t)
+{
+    int error = probe_traits(t, &t->dev->traits);
+
+    if (!error && t->dev->traits.cap[CAP_SRIOV] && !t->dev->pf)
+        error = probe_sriov(t->dev);
+    if (t->dev->traits.reservation == BERTH_RESERVE_HIDDEN)
+        t->to = t->machine->hidden;
+    return error;
+}
+
+/* M26: without these bits a switch lets its devices reach one another behind the IOMMU's back. */
+static int add_enable_acs(struct transition *t)
+{
+    unsigned cap = t->dev->traits.cap[CAP_ACS];
+    uint32_t able, control;
+    int error;
+
+    if (!cap)
+        return 0;
+    error = seam_read(t->dev, cap + PCI_ACS_CAP, 2, &able);
+    if (!error)
+        error = seam_read(t->dev, cap + PCI_ACS_CONTROL, 2, &control);
+    if (error)
+        return error;
+    t->saved.command = (uint16_t)control; /* the undo's */
+    return seam_write(t->dev, cap + PCI_ACS_CONTROL, 2, control | (able & PCI_ACS_ISOLATION));
+}
+
+static int add_restore_acs(struct transition *t)
+{
+    unsigned cap = t->dev->traits.cap[CAP_ACS];
+
+    return cap ? seam_write(t->dev, cap + PCI_ACS_CONTROL, 2, t->saved.command) : 0;
+}
+
+/* Bridges do no DMA of their own; what they forward has the ids of the devices behind (F16). */
+static bool has_contexts(const struct pcidev *dev)
+{
+    return !device_is_bridge(dev) && dev->traits.type != PCIDEV_HOST_BRIDGE;
+}
+
+static int add_stake(struct transition *t)
+{
+    return has_contexts(t->dev) ? rids_stake(t->dev, &t->why) : 0;
+}
+
+static int add_unstake(struct transition *t)
+{
+    rids_unstake(t->dev);
+    return 0;
+}
+
+static int add_detach(struct transition *t)
+{
+    return rids_move(t->dev, NULL, &t->why, &t->lost);
+}
+
+static int add_bridge_map(struct transition *t)
+{
+    struct pcidev *dev = t->dev;
+    int error;
+
+    if (!device_is_bridge(dev) || dev->traits.secondary_bus <= dev->sbdf.bus)
+        return 0;
+    error = machine_insert(t->machine, &t->machine->bridges, topology_bus_key(dev), dev);
+    return error == -EEXIST ? 0 : error; /* two bridges claim one bus: the first one has it */
+}
+
+static int add_bridge_unmap(struct transition *t)
+{
+    topology_unmap_bridge(t->dev);
+    return 0;
+}
+
+static int add_pf_map(struct transition *t)
+{
+    if (!atomic_load(&t->dev->enabled_vfs))
+        return 0;
+    return machine_insert(t->machine, &t->machine->pfs, sbdf_key(t->dev->sbdf), t->dev);
+}
+
+static int add_pf_unmap(struct transition *t)
+{
+    topology_unmap_pf(t->dev);
+    return 0;
+}
+
+static int add_own(struct transition *t)
+{
+    return domain_link(t->to, t->dev);
+}
+
+static int add_disown(struct transition *t)
+{
+    domain_unlink(t->to, t->dev);
+    return 0;
+}
+
+static int add_publish(struct transition *t)
+{
+    struct pcidev *dev = t->dev;
+    int error;
+
+    device_hold(dev, HOLD_REGISTRY);
+    error = machine_insert(t->machine, &t->machine->devices, sbdf_key(dev->sbdf), dev);
+    if (!error)
+        return 0;
+    device_unhold(dev, HOLD_REGISTRY);
+    return error == -EEXIST ? refuse(&t->why, error, BERTH_REASON_EXISTS) : error;
+}
+
+static int add_unpublish(struct transition *t)
+{
+    machine_remove(t->machine, &t->machine->devices, sbdf_key(t->dev->sbdf));
+    device_unhold(t->dev, HOLD_REGISTRY);
+    return 0;
+}
+
+/*
+ * The bridge above may be on its way out: it announces that and then looks behind itself, we are
+ * in the registry and then look at it. One of the two sees the other.
+ */
+static int add_check_above(struct transition *t)
+{
+    struct pcidev *bridge = topology_bridge(t->machine, t->dev->sbdf, tag_add);
+    bool closing = bridge && atomic_load(&bridge->closing);
+
+    if (closing)
+        refuse_other(&t->why, -EBUSY, BERTH_REASON_TRANSITION, bridge->sbdf);
+    pcidev_put(bridge, tag_add);
+    if (closing || atomic_load(&t->machine->closing))
+        return refuse(&t->why, -EBUSY, BERTH_REASON_TEARDOWN);
+    return 0;
+}
+
+static const struct step add_steps[] = {
+    {"claim", add_claim, add_unclaim},
+    {"link to PF", add_link_pf, add_unlink_pf},
+    {"probe", add_probe, NULL},
+    {"enable ACS", add_enable_acs, add_restore_acs},
+    {"requester ids", add_stake, add_unstake},
+    {"map reserved", step_map_new, step_unmap_new},
+    {"attach contexts", step_move, add_detach},
+    {"bridge map", add_bridge_map, add_bridge_unmap},
+    {"PF map", add_pf_map, add_pf_unmap},
+    {"owner", add_own, add_disown},
+    {"publish", add_publish, add_unpublish}, /* last: whoever finds it finds it whole */
+    {"check above", add_check_above, NULL},
+};
+
+static int add_run(struct transition *t)
+{
+    int error = transition_begin(t);
+
+    if (error)
+        return error;
+    error = TRANSITION_RUN(t, add_steps);
+    atomic_store(&t->dev->state, error ? PCIDEV_REMOVED : PCIDEV_PRESENT);
+    if (error)
+        atomic_fetch_or(&t->dev->gate, GATE_SHUT);
+    else
+        step_reopen(t);
+    return transition_end(t, error);
+}
+
+/* What needs no object: who asks, and whether the address is free. */
+static int add_precheck(struct berth_machine *machine, struct sbdf sbdf,
+                        const struct berth_request *request)
+{
+    struct berth_refusal why;
+    bool taken;
+    int error;
+
+    refusal_begin(&why, sbdf);
+    error = machine_permit(machine, request, BERTH_OP_ADD, NULL, &why);
+    port_read_lock();
+    taken = device_peek(machine, sbdf) != NULL;
+    port_read_unlock();
+    if (!error && taken)
+        error = refuse(&why, -EEXIST, BERTH_REASON_EXISTS);
+    return refusal_end(&why, error, request);
+}
+
+int pcidev_add(struct berth_machine *machine, struct sbdf sbdf, const struct pcidev_add_info *info,
+               const struct berth_request *request)
+{
+    struct transition t = {.name = "add", .request = request, .info = info};
+    int error = add_precheck(machine, sbdf, request);
+
+    if (error)
+        return error;
+    t.dev = device_alloc(machine, sbdf, tag_add);
+    t.to = machine->hwdom;
+    if (!t.dev) {
+        refusal_begin(&t.why, sbdf);
+        return refusal_end(&t.why, refuse(&t.why, -ENOMEM, BERTH_REASON_NO_MEMORY), request);
+    }
+    error = add_run(&t);
+    pcidev_put(t.dev, tag_add);
+    return error;
+}
+
+/* ---- re-add ---- */
+
+static int readd_probe(struct transition *t)
+{
+    struct pcidev *dev = t->dev;
+    struct pcidev_traits old = dev->traits, fresh;
+    uint32_t gate = atomic_fetch_and(&dev->gate, ~GATE_DISCONNECTED);
+    int error = probe_traits(t, &fresh);
+
+    if (!error && (fresh.vendor != old.vendor || fresh.device != old.device ||
+                   fresh.class_code != old.class_code || fresh.type != old.type))
+        error = refuse(&t->why, -ENODEV, BERTH_REASON_OTHER_DEVICE);
+    if (error) {
+        dev->traits = old; /* all of it or nothing (F17) */
+        atomic_fetch_or(&dev->gate, gate & GATE_DISCONNECTED);
+        return error;
+    }
+    /* who lost its power lost its bus numbers too: those that we know stay (M05) */
+    fresh.secondary_bus = old.secondary_bus;
+    fresh.subordinate_bus = old.subordinate_bus;
+    fresh.phantom_stride = old.phantom_stride;
+    fresh.baseline_command =
+        gate & GATE_DISCONNECTED ? old.baseline_command : fresh.baseline_command;
+    if (!t->info || t->info->numa_node < 0)
+        fresh.numa_node = old.numa_node;
+    dev->traits = fresh;
+    return 0;
+}
+
+static const struct step readd_steps[] = {
+    {"revoke", step_revoke, step_reopen},
+    {"probe", readd_probe, NULL},
+};
+
+int pcidev_readd(struct pcidev *dev, const struct pcidev_add_info *info,
+                 const struct berth_request *request)
+{
+    struct transition t = {.name = "readd", .dev = dev, .request = request, .info = info};
+    int error;
+
+    refusal_begin(&t.why, dev->sbdf);
+    error = machine_permit(dev->machine, request, BERTH_OP_READD, NULL, &t.why);
+    if (error)
+        return refusal_end(&t.why, error, request);
+    error = transition_begin(&t);
+    if (error)
+        return error;
+    error = TRANSITION_RUN(&t, readd_steps);
+    if (!error) {
+        atomic_fetch_add(&dev->generation, 1);
+        atomic_store(&dev->broken, false);
+        step_reopen(&t);
+    }
+    return transition_end(&t, error);
+}

@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The object for one PCI function.
+ *
+ *              add                      assign, deassign, reset, readd
+ *   (none) ---------> ADDING --------+      +-----------+
+ *     ^                  | failed    |      |           |
+ *     |                  v           +--> PRESENT <-----+  a failed transition ends here as well,
+ *     |               REMOVED               |   ^          "broken" where its clean-up failed (R7)
+ *     |                                     |   |
+ *     | the last put                        v   | refused, timed out
+ *     +-------------- REMOVED <--------- REMOVING
+ *
+ *   disconnected (A4) and broken (R7) are flags beside the state: either can be set in any state
+ * but only a transition moves the state, under .lock. The state of a REMOVED object never changes
+ * again.
+ */
+#ifndef CORE_DEVICE_H
+#define CORE_DEVICE_H
+
+#include <berth/pcidev.h>
+#include <berth_port.h>
+
+#include "src/core/access.h"
+#include "src/core/lock.h"
+#include "src/core/map.h"
+#include "src/core/refcount.h"
+#include "src/core/refuse.h"
+
+/** Long-term holders (C6): where taken, where dropped. Counted in every build. */
+enum hold {
+    HOLD_REGISTRY, /* add: publish;           remove: unpublish */
+    HOLD_OWNER,    /* set_link() of its owner; set_unlink() */
+    HOLD_VF,       /* a VF's link to its PF: add; freeing the VF object's link at remove */
+    HOLD_HANDLE,   /* pcidev_handle_open();   pcidev_handle_close() */
+    HOLD_KINDS
+};
+
+/** Capabilities whose place is latched when a device is added (F07): later reads may lie. */
+enum cap {
+    CAP_PM,
+    CAP_MSI,
+    CAP_MSIX,
+    CAP_PCIX,
+    CAP_PCIE,
+    CAP_AF,
+    CAP_EXT_FIRST,
+    CAP_ACS = CAP_EXT_FIRST,
+    CAP_ARI,
+    CAP_ATS,
+    CAP_SRIOV,
+    CAP_COUNT
+};
+
+#if BERTH_CHECKS
+#define TAGS_MAX 24
+
+/** Debug builds: who holds the other references. */
+struct tag_table {
+    struct lock lock;
+    struct berth_holder tag[TAGS_MAX];
+    uint32_t overflow;
+};
+#endif
+
+struct rid_stake;
+struct space;
+
+/** What the errata table, the capabilities and the embedder said when it was added. */
+struct pcidev_traits {
+    uint16_t vendor, device, subsystem_vendor, subsystem;
+    uint32_t class_code;
+    uint8_t revision;
+    uint8_t header_type; /* without the multi-function bit */
+    uint8_t type;        /* enum pcidev_type */
+    uint8_t phantom_stride;
+    uint8_t secondary_bus, subordinate_bus;
+    bool multifunction, extended_function, is_vf, ext_aliased, ari_forwarding;
+    uint16_t config_size;
+    uint16_t total_vfs;
+    uint16_t baseline_command; /* decode bits as firmware left them */
+    int16_t numa_node;
+    uint32_t errata;
+    uint16_t cap[CAP_COUNT]; /* offsets, 0: none */
+    uint8_t methods[PCIDEV_METHODS_MAX];
+    uint8_t method_count;
+    uint8_t reservation; /* enum berth_reservation */
+};
+
+struct pcidev {
+    struct port_deferred deferred; /* first: freed through it */
+
+    /* What a guest's path reads. Written by transitions only, never by references (A3). */
+    _Alignas(PORT_CACHE_LINE) _Atomic uint32_t gate;
+    _Atomic uint32_t generation;
+    _Atomic(struct berth_domain *) owner;
+    struct berth_machine *machine; /* NULL: the machine was destroyed, and this object leaked */
+    berth_claim claim;
+    struct sbdf sbdf;
+    _Atomic bool contained; /* O6 */
+    _Atomic bool broken;
+    _Atomic uint8_t state; /* enum pcidev_state */
+    struct pcidev_traits traits;
+
+    /* Counted by everybody. */
+    _Alignas(PORT_CACHE_LINE) struct refcount refs;
+    _Atomic uint32_t held[HOLD_KINDS];
+    struct dependents vfs;     /* of a PF */
+    _Atomic uint32_t closing;  /* of a bridge: nothing can be added behind it while it is not 0 */
+    _Atomic uint32_t faults;   /* in a row (O6) */
+    _Atomic uint64_t fault_ns; /* when the last one came */
+    _Atomic uint16_t enabled_vfs, vf_offset, vf_stride;
+
+    struct pcidev *pf;                           /* of a VF, counted (HOLD_VF) */
+    struct pcidev *objects_next, **objects_link; /* under the machine's .lock */
+
+    /*
+     * Locking: .lock serialises transitions of this device (rank LOCK_DEVICE). It protects what
+     * follows, and all writes above. It may be held while sleeping: nobody else's transition and no
+     * access section waits for it.
+     */
+    struct lock lock;
+    _Atomic(const char *) transition; /* its name, for those who wait (R5) */
+    struct space *quarantine;         /* the private space while it is there */
+    struct rid_stake *rids;           /* .rid_count of them */
+    uint8_t rid_count;
+#if BERTH_CHECKS
+    struct tag_table tags;
+#endif
+};
+
+/** Makes an object in state ADDING with one reference, the caller's. NULL: no memory. */
+struct pcidev *device_alloc(struct berth_machine *machine, struct sbdf sbdf, const char *tag);
+
+/** Inside a read-side section: NULL stays NULL. */
+struct pcidev *device_try_get(struct pcidev *dev, const char *tag);
+
+/** The object of a registered address, inside a read-side section only. */
+struct pcidev *device_peek(struct berth_machine *machine, struct sbdf sbdf);
+
+/** Turns one untracked reference into a long-term one, or takes a new one; and drops it. */
+void device_hold(struct pcidev *dev, enum hold kind);
+void device_unhold(struct pcidev *dev, enum hold kind);
+
+static inline struct berth_domain *device_owner(const struct pcidev *dev)
+{
+    return atomic_load_explicit(&dev->owner, memory_order_acquire);
+}
+
+static inline bool device_disconnected(const struct pcidev *dev)
+{
+    return atomic_load_explicit(&dev->gate, memory_order_acquire) & GATE_DISCONNECTED;
+}
+
+static inline enum pcidev_state device_state(const struct pcidev *dev)
+{
+    return atomic_load_explicit(&dev->state, memory_order_acquire);
+}
+
+static inline bool device_is_bridge(const struct pcidev *dev)
+{
+    return dev->traits.type == PCIDEV_PCIE_BRIDGE || dev->traits.type == PCIDEV_PCIE_TO_PCI ||
+           dev->traits.type == PCIDEV_PCI_TO_PCIE || dev->traits.type == PCIDEV_PCI_BRIDGE ||
+           dev->traits.type == PCIDEV_CARDBUS_BRIDGE;
+}
+
+#endif

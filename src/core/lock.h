@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Locks and their order (K2). This is the one place where the order is written down.
+ *
+ * A thread that holds a lock takes only locks of a higher rank:
+ *
+ *   LOCK_DEVICE     one transition at a time per device. May be held while sleeping. Several at
+ *                   once only for the scope of a bus reset, in the order of addresses.
+ *   LOCK_RID        one requester id's context. Held while the IOMMU is called; shared only
+ *                   by devices that share the requester id.
+ *   LOCK_REGION     one reserved region of one space. The same.
+ *   LOCK_DOMAIN     the owner's device set and state: held to link or unlink an entry.
+ *   LOCK_DOMAINS    the machine's table of domains: held to link or unlink an entry.
+ *   LOCK_REGISTRY   the machine's tables of devices, bridges and requester ids: held to link or
+ * unlink an entry. LOCK_SPACE      a space's list of reserved regions: held to link or unlink an
+ * entry. LOCK_TAGS       a device's tags of holders (debug builds): held for a few instructions.
+ *
+ * Nothing below LOCK_REGION is held while the host, the IOMMU or the embedder is called, or while
+ * memory is allocated (K1). The guest's path (access sections, lookups, config accesses) takes
+ * none.
+ */
+#ifndef CORE_LOCK_H
+#define CORE_LOCK_H
+
+#include <berth_port.h>
+
+/** Debug checks: tags of holders, the order of locks, host calls outside sections. */
+#ifndef BERTH_CHECKS
+#define BERTH_CHECKS 0
+#endif
+
+enum lock_rank {
+    LOCK_DEVICE,
+    LOCK_RID,
+    LOCK_REGION,
+    LOCK_DOMAIN,
+    LOCK_DOMAINS,
+    LOCK_REGISTRY,
+    LOCK_SPACE,
+    LOCK_TAGS,
+    LOCK_RANKS
+};
+
+struct lock {
+    struct port_mutex mutex;
+    enum lock_rank rank;
+};
+
+void lock_init(struct lock *lock, enum lock_rank rank);
+void lock_destroy(struct lock *lock);
+void lock_take(struct lock *lock);
+bool lock_take_until(struct lock *lock, uint64_t deadline_ns);
+void lock_drop(struct lock *lock);
+
+#endif

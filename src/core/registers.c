@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: MIT */
+#include "src/core/registers.h"
+
+#include "src/core/seam.h"
+
+#define HEADER CAP_COUNT /* stands for "no capability: an offset in the header" */
+
+/* In the order in which they are written back: BARs before the controls that make use of them. */
+static const struct saved_register {
+    uint8_t cap, offset, length;
+    uint16_t enables; /* bits that stay off while the device is kept quiet */
+} saved_registers[] = {
+    {HEADER, PCI_CACHE_LINE_SIZE, 2, 0},
+    {HEADER, PCI_BAR0, 4, 0},
+    {HEADER, PCI_BAR0 + 4, 4, 0},
+    {HEADER, PCI_BAR0 + 8, 4, 0},
+    {HEADER, PCI_BAR0 + 12, 4, 0},
+    {HEADER, PCI_BAR0 + 16, 4, 0},
+    {HEADER, PCI_BAR0 + 20, 4, 0},
+    {HEADER, PCI_ROM, 4, 0},
+    {HEADER, PCI_INTERRUPT_LINE, 1, 0},
+    {CAP_PCIE, PCI_EXP_DEVCTL, 2, PCI_EXP_DEVCTL_FLR},
+    {CAP_PCIE, PCI_EXP_LNKCTL, 2, 0},
+    {CAP_PCIE, PCI_EXP_DEVCTL2, 2, 0},
+    {CAP_ACS, PCI_ACS_CONTROL, 2, 0},
+    {CAP_ARI, PCI_ARI_CONTROL, 2, 0},
+    {CAP_ATS, PCI_ATS_CONTROL, 2, 0},
+    {CAP_MSI, 4, 4, 0},
+    {CAP_MSI, 8, 4, 0},
+    {CAP_MSI, 12, 2, 0},
+    {CAP_MSI, PCI_MSI_CONTROL, 2, PCI_MSI_CONTROL_ENABLE},
+    {CAP_MSIX, PCI_MSIX_CONTROL, 2, PCI_MSIX_CONTROL_ENABLE},
+};
+
+#define SAVED_COUNT (sizeof(saved_registers) / sizeof(saved_registers[0]))
+_Static_assert(SAVED_COUNT <= REGISTERS_MAX, "struct registers is too small");
+
+static bool register_place(const struct pcidev *dev, const struct saved_register *r, unsigned *reg)
+{
+    *reg = r->offset;
+    if (r->cap == HEADER)
+        return dev->traits.header_type == 0;
+    *reg += dev->traits.cap[r->cap];
+    return dev->traits.cap[r->cap] != 0 && *reg + r->length <= dev->traits.config_size;
+}
+
+int registers_save(struct pcidev *dev, struct registers *saved)
+{
+    uint32_t command;
+    int error = seam_read(dev, PCI_COMMAND, 2, &command);
+
+    for (unsigned i = 0; i < SAVED_COUNT && !error; i++) {
+        unsigned reg;
+
+        if (register_place(dev, &saved_registers[i], &reg))
+            error = seam_read(dev, reg, saved_registers[i].length, &saved->value[i]);
+    }
+    saved->command = (uint16_t)command;
+    saved->valid = !error;
+    return error;
+}
+
+static int registers_write(struct pcidev *dev, const struct registers *saved, bool quiet)
+{
+    int error = 0;
+
+    for (unsigned i = 0; i < SAVED_COUNT && !error; i++) {
+        const struct saved_register *r = &saved_registers[i];
+        uint32_t value = saved->value[i];
+        unsigned reg;
+
+        if (quiet || r->enables == PCI_EXP_DEVCTL_FLR)
+            value &= ~(uint32_t)r->enables;
+        if (register_place(dev, r, &reg))
+            error = seam_write(dev, reg, r->length, value);
+    }
+    if (!error)
+        error = seam_write(dev, PCI_COMMAND, 2,
+                           quiet ? saved->command & ~PCI_COMMAND_MASTER : saved->command);
+    return error;
+}
+
+int registers_restore_quiet(struct pcidev *dev, const struct registers *saved)
+{
+    return saved->valid ? registers_write(dev, saved, true) : 0;
+}
+
+int registers_restore(struct pcidev *dev, const struct registers *saved)
+{
+    return saved->valid ? registers_write(dev, saved, false) : 0;
+}
+
+int registers_quiet(struct pcidev *dev)
+{
+    const uint16_t *cap = dev->traits.cap;
+    int error = seam_update16(dev, PCI_COMMAND, PCI_COMMAND_MASTER, 0);
+
+    if (!error && cap[CAP_MSI])
+        error = seam_update16(dev, cap[CAP_MSI] + PCI_MSI_CONTROL, PCI_MSI_CONTROL_ENABLE, 0);
+    if (!error && cap[CAP_MSIX])
+        error = seam_update16(dev, cap[CAP_MSIX] + PCI_MSIX_CONTROL, PCI_MSIX_CONTROL_ENABLE, 0);
+    return error;
+}
+
+int registers_answer(struct pcidev *dev, bool *answers)
+{
+    uint32_t value;
+    int error = seam_read(dev, dev->traits.is_vf ? PCI_CLASS_REVISION : PCI_VENDOR_ID, 4, &value);
+
+    /* vendor 0001: "configuration request retry" made visible (PCIe 2.3.2) */
+    *answers = value != 0xffffffffu && (dev->traits.is_vf || (value & 0xffffu) != 1);
+    return error;
+}

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: MIT */
+/* The registers that survive a reset because we carry them over it. */
+#ifndef CORE_REGISTERS_H
+#define CORE_REGISTERS_H
+
+#include "src/core/device.h"
+
+/* Config space, PCI Local Bus 3.0 section 6.1 and PCI Express Base 6.0 chapter 7. */
+#define PCI_VENDOR_ID 0x00
+#define PCI_COMMAND 0x04
+#define PCI_COMMAND_IO 0x0001u
+#define PCI_COMMAND_MEMORY 0x0002u
+#define PCI_COMMAND_MASTER 0x0004u
+#define PCI_COMMAND_INTX_DISABLE 0x0400u
+#define PCI_STATUS 0x06
+#define PCI_STATUS_CAP_LIST 0x0010u
+#define PCI_CLASS_REVISION 0x08
+#define PCI_CACHE_LINE_SIZE 0x0c
+#define PCI_HEADER_TYPE 0x0e
+#define PCI_HEADER_MULTIFUNCTION 0x80u
+#define PCI_BAR0 0x10
+#define PCI_SECONDARY_BUS 0x19
+#define PCI_SUBORDINATE_BUS 0x1a
+#define PCI_SUBSYSTEM_VENDOR_ID 0x2c
+#define PCI_ROM 0x30
+#define PCI_CAPABILITY_LIST 0x34
+#define PCI_CARDBUS_CAPABILITY_LIST 0x14
+#define PCI_INTERRUPT_LINE 0x3c
+#define PCI_BRIDGE_CONTROL 0x3e
+#define PCI_BRIDGE_CONTROL_RESET 0x0040u
+
+#define PCI_MSI_CONTROL 0x02
+#define PCI_MSI_CONTROL_ENABLE 0x0001u
+#define PCI_MSIX_CONTROL 0x02
+#define PCI_MSIX_CONTROL_ENABLE 0x8000u
+#define PCI_PM_CONTROL 0x04
+#define PCI_PM_STATE 0x0003u
+#define PCI_PM_D3HOT 0x0003u
+#define PCI_PM_NO_SOFT_RESET 0x0008u
+#define PCI_EXP_FLAGS 0x02
+#define PCI_EXP_DEVCAP 0x04
+#define PCI_EXP_DEVCAP_PHANTOM_SHIFT 3
+#define PCI_EXP_DEVCAP_FLR 0x10000000u
+#define PCI_EXP_DEVCTL 0x08
+#define PCI_EXP_DEVCTL_FLR 0x8000u
+#define PCI_EXP_DEVCTL2 0x28
+#define PCI_EXP_DEVCTL2_ARI 0x0020u
+#define PCI_EXP_LNKCTL 0x10
+#define PCI_AF_CAP 0x03
+#define PCI_AF_CAP_TP 0x01u
+#define PCI_AF_CAP_FLR 0x02u
+#define PCI_AF_CONTROL 0x04
+#define PCI_AF_CONTROL_FLR 0x01u
+#define PCI_PCIX_STATUS 0x04
+#define PCI_PCIX_STATUS_266_533 0xc0000000u
+
+#define PCI_ACS_CAP 0x04
+#define PCI_ACS_CONTROL 0x06
+#define PCI_ACS_ISOLATION                                                   \
+    0x001du /* source validation, request and completion redirect, upstream \
+             */
+#define PCI_ATS_CONTROL 0x06
+#define PCI_ARI_CONTROL 0x06
+#define PCI_SRIOV_CONTROL 0x08
+#define PCI_SRIOV_CONTROL_VFE 0x0001u
+#define PCI_SRIOV_CONTROL_MSE 0x0008u
+#define PCI_SRIOV_TOTAL_VFS 0x0e
+#define PCI_SRIOV_NUM_VFS 0x10
+#define PCI_SRIOV_VF_OFFSET 0x14
+#define PCI_SRIOV_VF_STRIDE 0x16
+#define PCI_SRIOV_VF_DEVICE 0x1a
+
+#define REGISTERS_MAX 32
+
+struct registers {
+    uint32_t value[REGISTERS_MAX];
+    uint16_t command;
+    bool valid;
+};
+
+/** Reads them all. 0 or -EIO. */
+int registers_save(struct pcidev *dev, struct registers *saved);
+
+/** Writes them back but for bus mastering and MSI enables: the device stays quiet. 0 or -EIO. */
+int registers_restore_quiet(struct pcidev *dev, const struct registers *saved);
+
+/** Writes all of them back, the command register last. 0 or -EIO. */
+int registers_restore(struct pcidev *dev, const struct registers *saved);
+
+/** Bus mastering, MSI and MSI-X off. 0 or -EIO. */
+int registers_quiet(struct pcidev *dev);
+
+/** Whether the function answers at all; VFs have no ids of their own (SR-IOV 1.1, 3.4.1.1). */
+int registers_answer(struct pcidev *dev, bool *answers);
+
+#endif

@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: MIT */
+#include "src/core/machine_priv.h"
+#include "src/core/seam.h"
+#include "src/core/space.h"
+#include "src/core/topology.h"
+
+/* ---- stakes ---- */
+
+static void entry_free(struct port_deferred *deferred)
+{
+    struct rid_entry *entry = (struct rid_entry *)deferred; /* the first member */
+
+    lock_destroy(&entry->lock);
+    port_free(entry);
+}
+
+/* With the machine's lock: takes part in the entry that is there, or makes @fresh the entry. */
+static int entry_join(struct berth_machine *machine, struct rid_entry *fresh,
+                      struct map_spare *spare, struct rid_entry **entry)
+{
+    uint32_t key = sbdf_key(fresh->rid);
+    int error = 0;
+
+    *entry = sbdf_map_find(&machine->rids, key);
+    if (!*entry) {
+        error = sbdf_map_insert(&machine->rids, key, fresh, spare);
+        *entry = error ? NULL : fresh;
+    }
+    if (*entry)
+        atomic_fetch_add_explicit(&(*entry)->stakes, 1, memory_order_relaxed);
+    return error;
+}
+
+static int stake_on(struct berth_machine *machine, struct sbdf rid, struct rid_entry **entry)
+{
+    struct rid_entry *fresh = port_alloc(sizeof(*fresh));
+    struct map_spare spare = {.count = 0};
+    int error;
+
+    if (!fresh)
+        return -ENOMEM;
+    fresh->rid = rid;
+    lock_init(&fresh->lock, LOCK_RID);
+    do {
+        error = sbdf_map_prepare(&machine->rids, sbdf_key(rid), &spare);
+        if (error)
+            break;
+        lock_take(&machine->lock);
+        error = entry_join(machine, fresh, &spare, entry);
+        lock_drop(&machine->lock);
+    } while (error == -EAGAIN);
+    sbdf_map_spare_free(&spare);
+    if (error || *entry != fresh)
+        entry_free(&fresh->deferred);
+    return error;
+}
+
+static void unstake_from(struct berth_machine *machine, struct rid_entry *entry)
+{
+    bool last;
+
+    lock_take(&machine->lock);
+    last = atomic_fetch_sub_explicit(&entry->stakes, 1, memory_order_relaxed) == 1;
+    /* where a context could not be cleared, whoever comes next at this id has to know */
+    last = last && !entry->attached && !entry->stale;
+    if (last)
+        sbdf_map_remove(&machine->rids, sbdf_key(entry->rid));
+    lock_drop(&machine->lock);
+    if (last)
+        port_defer(&entry->deferred, entry_free);
+}
+
+int rids_stake(struct pcidev *dev, struct berth_refusal *why)
+{
+    struct sbdf rids[PCIDEV_RIDS_MAX];
+    int count = topology_rids(dev, rids);
+
+    if (count < 0)
+        return refuse_number(why, count, BERTH_REASON_TOO_MANY_RIDS, PCIDEV_RIDS_MAX);
+    dev->rids = port_alloc((size_t)count * sizeof(*dev->rids));
+    for (int i = 0; dev->rids && i < count; i++, dev->rid_count++) {
+        if (stake_on(dev->machine, rids[i], &dev->rids[i].entry))
+            break;
+    }
+    if (dev->rids && dev->rid_count == count)
+        return 0;
+    rids_unstake(dev);
+    return refuse(why, -ENOMEM, BERTH_REASON_NO_MEMORY);
+}
+
+void rids_unstake(struct pcidev *dev)
+{
+    struct rid_stake *rids = dev->rids;
+    unsigned count = dev->rid_count;
+
+    dev->rid_count = 0;
+    dev->rids = NULL;
+    while (count--) {
+        unstake_from(dev->machine, rids[count].entry);
+        berth_domain_put(rids[count].domain);
+    }
+    port_free(rids);
+}
+
+void rids_destroy(struct berth_machine *machine)
+{
+    struct rid_entry *entry;
+
+    for (uint32_t key = 0; (entry = sbdf_map_next(&machine->rids, &key));) {
+        sbdf_map_remove(&machine->rids, key);
+        entry_free(&entry->deferred);
+    }
+    sbdf_map_destroy(&machine->rids);
+}
+
+/* ---- moving contexts ---- */
+
+static bool counts(const struct berth_domain *domain)
+{
+    return domain && domain_is_real(domain);
+}
+
+/* With the entry's lock: whether @stake may be counted for @to. */
+static int entry_check(const struct rid_stake *stake, const struct berth_domain *to,
+                       struct berth_refusal *why)
+{
+    const struct rid_entry *entry = stake->entry;
+    uint32_t others = entry->users - counts(stake->domain);
+
+    if (!counts(to) || !others || entry->owner == to)
+        return 0;
+    refuse_other(why, -EBUSY, BERTH_REASON_NONE, entry->rid);
+    return refuse_domain(why, -EBUSY, BERTH_REASON_SHARED_RID, entry->owner);
+}
+
+/*
+ * With the entry's lock: where the context has to point when @stake counts for @to. Nobody real
+ * left: to the device's private space when the id is its alone, else nowhere (X05).
+ */
+static struct space *entry_target(const struct pcidev *dev, const struct rid_stake *stake,
+                                  const struct berth_domain *to)
+{
+    const struct rid_entry *entry = stake->entry;
+    uint32_t others = entry->users - counts(stake->domain);
+
+    if (counts(to))
+        return to->space;
+    if (others)
+        return entry->owner->space;
+    return to && atomic_load_explicit(&entry->stakes, memory_order_relaxed) == 1 ? dev->quarantine
+                                                                                 : NULL;
+}
+
+static void stake_count(struct rid_stake *stake, struct berth_domain *to)
+{
+    struct rid_entry *entry = stake->entry;
+
+    entry->users += (uint32_t)counts(to) - (uint32_t)counts(stake->domain);
+    if (counts(to))
+        entry->owner = to;
+    if (to)
+        berth_domain_get(to);
+    berth_domain_put(stake->domain);
+    stake->domain = to;
+}
+
+static int stake_move(struct pcidev *dev, struct rid_stake *stake, struct berth_domain *to,
+                      struct berth_refusal *why)
+{
+    int error;
+
+    lock_take(&stake->entry->lock);
+    error = entry_check(stake, to, why);
+    if (!error) {
+        error = seam_attach(dev, stake->entry, entry_target(dev, stake, to));
+        if (!error) {
+            stake_count(stake, to);
+            error = seam_flush(dev, stake->entry);
+        }
+        if (error)
+            refuse(why, error, BERTH_REASON_IOMMU_FAILED);
+    }
+    lock_drop(&stake->entry->lock);
+    return error;
+}
+
+int rids_move(struct pcidev *dev, struct berth_domain *to, struct berth_refusal *why, bool *lost)
+{
+    struct berth_domain *from = dev->rid_count ? dev->rids[0].domain : NULL;
+    int error = 0;
+    unsigned i;
+
+    if (from)
+        berth_domain_get(from);
+    for (i = 0; i < dev->rid_count && !error; i++)
+        error = stake_move(dev, &dev->rids[i], to, why);
+    /* X11, X12: all of them back, the one whose flush failed included */
+    while (error && i-- > 0)
+        if (dev->rids[i].domain != from && stake_move(dev, &dev->rids[i], from, why))
+            *lost = true;
+    berth_domain_put(from);
+    return error;
+}
+
+void rids_contain(struct pcidev *dev)
+{
+    struct space *own = dev->quarantine;
+    struct berth_refusal ignored = {.reason = BERTH_REASON_NONE};
+
+    dev->quarantine = NULL; /* a lost device is blocked, whatever the policy says */
+    for (unsigned i = 0; i < dev->rid_count; i++)
+        (void)stake_move(dev, &dev->rids[i], dev->machine->quarantine, &ignored);
+    dev->quarantine = own;
+}
+
+int rids_check(struct pcidev *dev, const struct berth_domain *to, struct berth_refusal *why)
+{
+    int error = 0;
+
+    for (unsigned i = 0; i < dev->rid_count && !error; i++) {
+        lock_take(&dev->rids[i].entry->lock);
+        error = entry_check(&dev->rids[i], to, why);
+        lock_drop(&dev->rids[i].entry->lock);
+    }
+    return error;
+}

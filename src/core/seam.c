@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: MIT */
+#include "src/core/seam.h"
+
+#include "src/core/access.h"
+#include "src/core/machine_priv.h"
+
+static void check_inside(const struct pcidev *dev)
+{
+#if BERTH_CHECKS
+    if (access_inside(dev, NULL))
+        return;
+    event_device(dev, BERTH_EVENT_MISUSE, "host called outside an access section", -EPERM);
+    __builtin_trap();
+#else
+    (void)dev;
+#endif
+}
+
+static uint32_t ones(unsigned length)
+{
+    return length >= 4 ? 0xffffffffu : (1u << 8 * length) - 1;
+}
+
+/* ---- the host ---- */
+
+int seam_claim(struct pcidev *dev)
+{
+    const struct berth_machine_config *config = &dev->machine->config;
+
+    return config->host->claim(config->host_context, dev->sbdf, &dev->claim);
+}
+
+void seam_release(struct pcidev *dev)
+{
+    const struct berth_machine_config *config = &dev->machine->config;
+
+    config->host->release(config->host_context, dev->claim);
+}
+
+int seam_read(struct pcidev *dev, unsigned reg, unsigned length, uint32_t *value)
+{
+    const struct berth_machine_config *config = &dev->machine->config;
+    int error;
+
+    *value = ones(length);
+    check_inside(dev);
+    if (device_disconnected(dev))
+        return 0;
+    error = config->host->config_read(config->host_context, dev->claim, reg, length, value);
+    *value = error ? ones(length) : *value & ones(length);
+    return error;
+}
+
+int seam_write(struct pcidev *dev, unsigned reg, unsigned length, uint32_t value)
+{
+    const struct berth_machine_config *config = &dev->machine->config;
+
+    check_inside(dev);
+    if (device_disconnected(dev))
+        return 0;
+    return config->host->config_write(config->host_context, dev->claim, reg, length,
+                                      value & ones(length));
+}
+
+int seam_update16(struct pcidev *dev, unsigned reg, uint16_t clear, uint16_t set)
+{
+    uint32_t value;
+    int error = seam_read(dev, reg, 2, &value);
+
+    if (error)
+        return error;
+    return seam_write(dev, reg, 2, (value & ~(uint32_t)clear) | set);
+}
+
+int seam_reset(struct pcidev *dev)
+{
+    const struct berth_machine_config *config = &dev->machine->config;
+
+    check_inside(dev);
+    if (!config->host->reset)
+        return -ENOTTY;
+    return config->host->reset(config->host_context, dev->claim);
+}
+
+bool seam_has_reset(struct pcidev *dev)
+{
+    const struct berth_machine_config *config = &dev->machine->config;
+
+    return config->host->reset && config->host->has_reset &&
+           config->host->has_reset(config->host_context, dev->claim) > 0;
+}
+
+int seam_numa_node(struct pcidev *dev)
+{
+    const struct berth_machine_config *config = &dev->machine->config;
+
+    if (!config->host->numa_node)
+        return -1;
+    return config->host->numa_node(config->host_context, dev->claim);
+}
+
+int seam_reserved(struct pcidev *dev, struct berth_reserved list[BERTH_RESERVED_MAX])
+{
+    const struct berth_machine_config *config = &dev->machine->config;
+    int count;
+
+    if (!config->host->reserved)
+        return 0;
+    count = config->host->reserved(config->host_context, dev->claim, list);
+    if (count > BERTH_RESERVED_MAX)
+        return -EIO;
+    for (int i = 0; i < count; i++) /* firmware tables lie: empty and wrapping regions */
+        if (!list[i].length || list[i].start + list[i].length < list[i].start)
+            return -EIO;
+    return count;
+}
+
+/* ---- the IOMMU ---- */
+
+int seam_map(struct pcidev *dev, struct space *space, const struct berth_reserved *region)
+{
+    const struct berth_machine_config *config = &dev->machine->config;
+
+    check_inside(dev);
+    return config->iommu->map(config->iommu_context, space->handle, region);
+}
+
+int seam_unmap(struct pcidev *dev, struct space *space, const struct berth_reserved *region)
+{
+    const struct berth_machine_config *config = &dev->machine->config;
+
+    check_inside(dev);
+    return config->iommu->unmap(config->iommu_context, space->handle, region);
+}
+
+int seam_attach(struct pcidev *dev, struct rid_entry *entry, struct space *space)
+{
+    const struct berth_machine_config *config = &dev->machine->config;
+    struct space *old = entry->attached;
+    int error = 0;
+
+    check_inside(dev);
+    if (space == old)
+        return 0;
+    if (entry->stale && entry->stale != space)
+        error = seam_flush(dev, entry);
+    if (!error)
+        error = space ? config->iommu->attach(config->iommu_context, entry->rid, space->handle)
+                      : config->iommu->detach(config->iommu_context, entry->rid);
+    if (error)
+        return error;
+    /*
+     * The caches still lead to the old space: it counts as pointed to until they are flushed. On
+     * the way back from a failed flush the new space is the stale one, and counted already.
+     */
+    if (space && space != entry->stale)
+        atomic_fetch_add(&space->contexts, 1);
+    entry->attached = space;
+    entry->stale = old;
+    return 0;
+}
+
+int seam_flush(struct pcidev *dev, struct rid_entry *entry)
+{
+    const struct berth_machine_config *config = &dev->machine->config;
+    int error;
+
+    check_inside(dev);
+    if (!entry->stale)
+        return 0;
+    error = config->iommu->flush(config->iommu_context, entry->rid, entry->stale->handle);
+    if (error == -ETIMEDOUT && device_disconnected(dev))
+        error = 0; /* A4: what the dead device has cached, it cannot use */
+    if (error)
+        return error;
+    atomic_fetch_sub(&entry->stale->contexts, 1);
+    entry->stale = NULL;
+    return 0;
+}

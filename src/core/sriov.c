@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: MIT */
+/* Creating VFs and giving them back (M04). Other devices wait for nothing here (K11). */
+#include "src/core/probe.h"
+#include "src/core/seam.h"
+#include "src/core/topology.h"
+
+/* SR-IOV 1.1, 3.3.3.1: the VFs may take this long before they answer */
+#define VF_ENABLE_NS 100000000u
+
+static unsigned sriov_reg(const struct transition *t, unsigned offset)
+{
+    return t->dev->traits.cap[CAP_SRIOV] + offset;
+}
+
+static int sriov_check(struct transition *t)
+{
+    struct pcidev *pf = t->dev;
+
+    if (!pf->traits.cap[CAP_SRIOV] || pf->traits.is_vf)
+        return refuse(&t->why, -ENOTTY, BERTH_REASON_NOT_A_PF);
+    if (t->vfs > pf->traits.total_vfs)
+        return refuse_number(&t->why, -ERANGE, BERTH_REASON_VF_COUNT, pf->traits.total_vfs);
+    if (device_disconnected(pf))
+        return refuse(&t->why, -ENODEV, BERTH_REASON_DISCONNECTED);
+    if (domain_is_guest(t->from))
+        return refuse_domain(&t->why, -EBUSY, BERTH_REASON_GUEST_OWNS, t->from);
+    if (dependents_read(&pf->vfs) || (t->vfs && atomic_load(&pf->enabled_vfs)))
+        return refuse_number(&t->why, -EBUSY, BERTH_REASON_HAS_VFS, atomic_load(&pf->enabled_vfs));
+    return 0;
+}
+
+static int sriov_disable(struct transition *t)
+{
+    int error = seam_update16(t->dev, sriov_reg(t, PCI_SRIOV_CONTROL),
+                              PCI_SRIOV_CONTROL_VFE | PCI_SRIOV_CONTROL_MSE, 0);
+
+    if (!error)
+        error = seam_write(t->dev, sriov_reg(t, PCI_SRIOV_NUM_VFS), 2, 0);
+    return error;
+}
+
+static int sriov_enable(struct transition *t)
+{
+    int error;
+
+    if (!t->vfs)
+        return sriov_disable(t);
+    error = seam_write(t->dev, sriov_reg(t, PCI_SRIOV_NUM_VFS), 2, t->vfs);
+    if (!error)
+        error = seam_update16(t->dev, sriov_reg(t, PCI_SRIOV_CONTROL), 0,
+                              PCI_SRIOV_CONTROL_VFE | PCI_SRIOV_CONTROL_MSE);
+    if (!error)
+        port_sleep_ns(VF_ENABLE_NS);
+    return error;
+}
+
+static int sriov_undo_enable(struct transition *t)
+{
+    return t->vfs ? sriov_disable(t) : 0;
+}
+
+static int sriov_latch(struct transition *t)
+{
+    int error = probe_sriov(t->dev);
+
+    if (!error && atomic_load(&t->dev->enabled_vfs) != t->vfs)
+        error = -EIO;
+    return error;
+}
+
+static int sriov_undo_latch(struct transition *t)
+{
+    atomic_store(&t->dev->enabled_vfs, 0);
+    return 0;
+}
+
+static int sriov_map(struct transition *t)
+{
+    if (t->vfs)
+        return machine_insert(t->machine, &t->machine->pfs, sbdf_key(t->dev->sbdf), t->dev);
+    topology_unmap_pf(t->dev);
+    return 0;
+}
+
+/* VFs can't be added while their number changes: the PF's count of dependents is closed. */
+static int sriov_close(struct transition *t)
+{
+    if (dependents_close_if_none(&t->dev->vfs))
+        return 0;
+    return refuse_number(&t->why, -EBUSY, BERTH_REASON_HAS_VFS, dependents_read(&t->dev->vfs));
+}
+
+static int sriov_open(struct transition *t)
+{
+    dependents_reopen(&t->dev->vfs);
+    return 0;
+}
+
+static const struct step sriov_steps[] = {
+    {"close", sriov_close, sriov_open},
+    {"set VFs", sriov_enable, sriov_undo_enable},
+    {"latch", sriov_latch, sriov_undo_latch},
+    {"PF map", sriov_map, NULL},
+};
+
+int pcidev_sriov(struct pcidev *pf, unsigned vfs, const struct berth_request *request)
+{
+    struct transition t = {.name = "sriov", .dev = pf, .request = request, .vfs = vfs};
+    int error;
+
+    refusal_begin(&t.why, pf->sbdf);
+    error = machine_permit(pf->machine, request, BERTH_OP_SRIOV, NULL, &t.why);
+    if (error)
+        return refusal_end(&t.why, error, request);
+    error = transition_begin(&t);
+    if (error)
+        return error;
+    error = sriov_check(&t);
+    if (!error)
+        error = TRANSITION_RUN(&t, sriov_steps);
+    if (!error)
+        sriov_open(&t);
+    return transition_end(&t, error);
+}

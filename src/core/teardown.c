@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The end of a guest (O5).
+ *
+ *   LIVE --> DYING --> DEAD        nothing enters a domain that is not LIVE
+ *              |  ^      ^
+ *              v  |      |
+ *            ZOMBIE -----+         a device (or a context) could not be taken away: another call
+ * may
+ */
+#include "src/core/assign.h"
+#include "src/core/space.h"
+
+#define ENTERING_POLL_NS 1000000u
+
+static const char tag_teardown[] = "teardown";
+
+struct teardown {
+    struct berth_domain *domain;
+    const struct berth_request *request;
+    uint64_t deadline_ns;
+    struct berth_refusal first; /* the first device that could not be taken away */
+    int error;
+};
+
+/* Those who were on their way in see that the door is closed, or are waited for. */
+static bool wait_for_entering(const struct teardown *t)
+{
+    while (dependents_read(&t->domain->entering)) {
+        if (port_now_ns() >= t->deadline_ns)
+            return false;
+        port_sleep_ns(ENTERING_POLL_NS);
+    }
+    return true;
+}
+
+static void take_one(struct teardown *t, struct pcidev *dev)
+{
+    struct berth_refusal why;
+    const struct berth_request request = {
+        .timeout_ns = t->request ? t->request->timeout_ns : 0,
+        .why = &why,
+    };
+    int error = deassign_from(dev, t->domain, &request);
+
+    if (!error || device_owner(dev) != t->domain) /* gone, or lost and in quarantine */
+        return;
+    if (!t->error) {
+        t->error = error;
+        t->first = why;
+    }
+}
+
+/* One that fails does not keep the others (X32, F40). False: the deadline passed. */
+static bool take_devices(struct teardown *t)
+{
+    struct pcidev *dev = berth_domain_next_device(t->domain, NULL, tag_teardown);
+
+    while (dev) {
+        const struct sbdf at = dev->sbdf;
+        bool late = port_now_ns() >= t->deadline_ns;
+
+        if (!late)
+            take_one(t, dev);
+        pcidev_put(dev, tag_teardown);
+        if (late)
+            return false;
+        dev = berth_domain_next_device(t->domain, &at, tag_teardown);
+    }
+    return true;
+}
+
+static int teardown_finish(struct teardown *t)
+{
+    struct berth_domain *domain = t->domain;
+    struct berth_machine *machine = domain->machine;
+    uint8_t dying = BERTH_DOMAIN_DYING;
+    struct space *space;
+    bool first;
+
+    if (sbdf_map_count(&domain->devices) ||
+        (domain->space && atomic_load(&domain->space->contexts))) {
+        atomic_store(&domain->state, BERTH_DOMAIN_ZOMBIE);
+        return -EBUSY;
+    }
+    if (!atomic_compare_exchange_strong(&domain->state, &dying, BERTH_DOMAIN_DEAD))
+        return 0; /* another thread finished it */
+    lock_take(&machine->domains_lock);
+    space = domain->space;
+    domain->space = NULL;
+    first = sbdf_map_find(&machine->domains, domain->id) == domain;
+    if (first)
+        sbdf_map_remove(&machine->domains, domain->id);
+    lock_drop(&machine->domains_lock);
+    (void)space_destroy(machine, space);
+    if (first)
+        berth_domain_put(domain);
+    return 0;
+}
+
+static int teardown_run(struct teardown *t)
+{
+    struct berth_domain *domain = t->domain;
+
+    if (berth_domain_state(domain) == BERTH_DOMAIN_DEAD)
+        return 0;
+    atomic_store(&domain->state, BERTH_DOMAIN_DYING);
+    dependents_close(&domain->entering);
+    if (!wait_for_entering(t) || !take_devices(t))
+        return refuse_domain(&t->first, -EAGAIN, BERTH_REASON_UNFINISHED, domain);
+    return teardown_finish(t);
+}
+
+int berth_domain_destroy(struct berth_domain *domain, const struct berth_request *request)
+{
+    struct teardown t = {.domain = domain, .request = request};
+    struct berth_machine *machine = domain->machine;
+    int error;
+
+    t.deadline_ns = machine_deadline(machine, request);
+    error = machine_permit(machine, request, BERTH_OP_DOMAIN_DESTROY, domain, &t.first);
+    if (!error && !domain_is_guest(domain))
+        error = refuse(&t.first, -EINVAL, BERTH_REASON_BAD_ARGUMENT);
+    if (!error)
+        error = teardown_run(&t);
+    if (error)
+        refuse_domain(&t.first, error, BERTH_REASON_ZOMBIE, domain);
+    return refusal_end(&t.first, error, request);
+}

@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: MIT */
+#include "src/core/transition.h"
+
+#include "src/core/memory.h"
+#include "src/core/space.h"
+
+static void transition_event(const struct transition *t, enum berth_event_kind kind,
+                             const char *step, int result)
+{
+    const struct berth_event event = {
+        .kind = kind,
+        .device = t->dev->sbdf,
+        .transition = t->name,
+        .step = step,
+        .result = result,
+    };
+
+    event_send(t->machine, &event, t->to ? t->to : t->from);
+}
+
+struct space *transition_space(const struct transition *t, const struct berth_domain *domain)
+{
+    if (!domain)
+        return NULL;
+    return domain->kind == BERTH_DOMAIN_QUARANTINE ? t->dev->quarantine : domain->space;
+}
+
+/* ---- begin and end ---- */
+
+static int spare_fill(struct map_spare *spare)
+{
+    for (; spare->count < MAP_LEVELS; spare->count++) {
+        spare->node[spare->count] = port_alloc(sizeof(struct map_node));
+        if (!spare->node[spare->count])
+            return -ENOMEM;
+    }
+    return 0;
+}
+
+static void spares_free(struct transition *t)
+{
+    sbdf_map_spare_free(&t->relink);
+    sbdf_map_spare_free(&t->fallback);
+}
+
+/* Its lock, or who has it (R5). */
+static int device_lock(struct transition *t)
+{
+    struct pcidev *dev = t->dev;
+
+    if (access_inside(dev, NULL))
+        return refuse(&t->why, -EDEADLK, BERTH_REASON_OWN_SECTION);
+    if (lock_take_until(&dev->lock, t->deadline_ns))
+        return 0;
+    t->why.holders[0].tag = atomic_load(&dev->transition);
+    t->why.holders[0].count = 1;
+    t->why.holder_count = t->why.holders[0].tag ? 1 : 0;
+    return refuse_other(&t->why, -ETIMEDOUT, BERTH_REASON_TRANSITION, dev->sbdf);
+}
+
+static int device_begin(struct transition *t)
+{
+    struct pcidev *dev = t->dev;
+
+    if (device_state(dev) != PCIDEV_PRESENT && device_state(dev) != PCIDEV_ADDING)
+        return refuse(&t->why, -ENODEV, BERTH_REASON_REMOVED);
+    /* only this thread can close the gate for good now, so the section can't be refused for that */
+    if (!access_open(dev, GATE_SHUT, NULL, t->name, &t->section))
+        return refuse(&t->why, -EDEADLK, BERTH_REASON_OWN_SECTION);
+    return 0;
+}
+
+int transition_begin(struct transition *t)
+{
+    int error;
+
+    t->machine = t->dev->machine;
+    t->policy = t->machine->config.policy;
+    t->deadline_ns = machine_deadline(t->machine, t->request);
+    refusal_begin(&t->why, t->dev->sbdf);
+    if (spare_fill(&t->relink) || spare_fill(&t->fallback)) {
+        spares_free(t);
+        return refusal_end(&t->why, refuse(&t->why, -ENOMEM, BERTH_REASON_NO_MEMORY), t->request);
+    }
+    error = device_lock(t);
+    if (!error) {
+        error = device_begin(t);
+        if (error)
+            lock_drop(&t->dev->lock);
+    }
+    if (error) {
+        spares_free(t);
+        return refusal_end(&t->why, error, t->request);
+    }
+    atomic_store(&t->dev->transition, t->name);
+    t->from = device_owner(t->dev);
+    if (t->from)
+        berth_domain_get(t->from);
+    transition_event(t, BERTH_EVENT_BEGIN, NULL, 0);
+    return 0;
+}
+
+int transition_end(struct transition *t, int error)
+{
+    transition_event(t, BERTH_EVENT_END, NULL, error);
+    if (t->section.record)
+        access_close(&t->section);
+    atomic_store(&t->dev->transition, NULL);
+    lock_drop(&t->dev->lock);
+    berth_domain_put(t->from);
+    spares_free(t);
+    return refusal_end(&t->why, error, t->request);
+}
+
+/* ---- what happens when even the way back fails ---- */
+
+/*
+ * O1: the device is broken and in quarantine, and the guests that it was on the way between cannot
+ * go on. Nothing here can fail: what the IOMMU refuses to clear stays counted in the space that it
+ * points to, which is then never freed (O5).
+ */
+static void device_lost(struct transition *t)
+{
+    struct pcidev *dev = t->dev;
+    struct berth_domain *owner = device_owner(dev);
+
+    atomic_store(&dev->broken, true);
+    event_device(dev, BERTH_EVENT_BROKEN, NULL, 0);
+    (void)registers_quiet(dev);
+    rids_contain(dev);
+    if (device_state(dev) != PCIDEV_ADDING && owner != t->machine->quarantine) {
+        domain_unlink(owner, dev);
+        (void)domain_link_spare(t->machine->quarantine, dev, &t->fallback);
+    }
+    if (!t->lost)
+        return;
+    if (t->from && domain_is_guest(t->from))
+        domain_crash(t->from, dev);
+    if (t->to && domain_is_guest(t->to))
+        domain_crash(t->to, dev);
+}
+
+/* ---- the engine ---- */
+
+static void refuse_by_errno(struct transition *t, int error)
+{
+    if (error == -ENOMEM)
+        refuse(&t->why, error, BERTH_REASON_NO_MEMORY);
+    else
+        refuse(&t->why, error, BERTH_REASON_HOST_FAILED);
+}
+
+static void unwind(struct transition *t, const struct step *steps, unsigned done)
+{
+    while (done-- > 0) {
+        int error;
+
+        if (!steps[done].undo)
+            continue;
+        error = steps[done].undo(t);
+        transition_event(t, BERTH_EVENT_UNDO, steps[done].name, error);
+        if (error)
+            t->lost = true;
+    }
+}
+
+int transition_run(struct transition *t, const struct step *steps, unsigned count)
+{
+    unsigned done;
+    int error = 0;
+
+    for (done = 0; done < count; done++) {
+        error = steps[done].run(t);
+        transition_event(t, BERTH_EVENT_DO, steps[done].name, error);
+        if (error)
+            break;
+    }
+    if (!error)
+        return 0;
+    t->why.step = steps[done].name;
+    refuse_by_errno(t, error);
+    unwind(t, steps, done);
+    if (t->lost)
+        t->why.reason = BERTH_REASON_ROLLBACK;
+    if (t->lost || t->dead)
+        device_lost(t);
+    return error;
+}

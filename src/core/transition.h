@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The engine that runs every transition, and the steps that several of them share.
+ *
+ * A transition is a table of steps. The engine runs them in order; where one fails it undoes those
+ * before it in reverse, and where an undo fails as well the device is lost: broken, blocked, in
+ * quarantine (R7, O1). A step that fails has put back by itself whatever it had done.
+ */
+#ifndef CORE_TRANSITION_H
+#define CORE_TRANSITION_H
+
+#include "src/core/machine_priv.h"
+#include "src/core/registers.h"
+
+struct transition {
+    const char *name;
+    struct pcidev *dev;
+    struct berth_machine *machine;
+    const struct berth_request *request;
+    uint64_t deadline_ns;
+    struct berth_domain *from; /* the owner when it began, with a reference */
+    struct berth_domain *to;   /* the owner-to-be, borrowed; NULL: nobody */
+    struct pcidev_section section;
+    struct berth_refusal why;
+    struct registers saved;
+    struct map_spare relink, fallback; /* so that going back needs no memory */
+    struct berth_policy policy;        /* as it was when the transition began */
+    enum pcidev_remove_mode mode;
+    const struct pcidev_add_info *info;
+    unsigned vfs;
+    bool bus_reset_neighbours; /* an explicit reset may take neighbours of the same owner along */
+    bool lost;                 /* an undo failed */
+    bool dead;                 /* the device did not come back: broken, but nobody's fault */
+};
+
+struct step {
+    const char *name;
+    int (*run)(struct transition *t);
+    int (*undo)(struct transition *t); /* NULL: nothing to undo */
+};
+
+/**
+ * Takes the device's lock, opens the transition's section, records the owner.
+ * Returns 0, -ETIMEDOUT (another transition; its name is in the refusal), -EDEADLK, -ENODEV
+ * (removed), -ENOMEM. On failure nothing is held.
+ */
+int transition_begin(struct transition *t);
+
+/** Runs a table. Returns 0 or the error of the step that failed, with everything undone. */
+int transition_run(struct transition *t, const struct step *steps, unsigned count);
+
+#define TRANSITION_RUN(t, steps) transition_run(t, steps, sizeof(steps) / sizeof((steps)[0]))
+
+/** Drops what transition_begin() took; fills in the caller's refusal; returns @error. */
+int transition_end(struct transition *t, int error);
+
+/** The space that a device uses while @domain owns it; may be NULL. */
+struct space *transition_space(const struct transition *t, const struct berth_domain *domain);
+
+/* ---- shared steps (steps.c) ---- */
+
+/** Closes the gate and waits for everybody inside (A2, R5); undo opens it. */
+int step_revoke(struct transition *t);
+int step_reopen(struct transition *t);
+
+/** Takes the guest's view away: mappings, vectors, endpoints (R2, O2). */
+int step_withdraw(struct transition *t);
+int step_restore_view(struct transition *t);
+
+/** Saves the registers; bus mastering and MSI off. */
+int step_quiesce(struct transition *t);
+int step_resume(struct transition *t);
+
+/** Takes it out of the owner's set. */
+int step_unlink(struct transition *t);
+int step_relink(struct transition *t);
+
+/** Resets by the first method that works (reset.c). */
+int step_reset(struct transition *t);
+
+/** Reserved regions: into the new space before the contexts move, out of the old one after (X03).
+ */
+int step_map_new(struct transition *t);
+int step_unmap_new(struct transition *t);
+int step_unmap_old(struct transition *t);
+int step_map_old(struct transition *t);
+
+/** Contexts of all requester ids. */
+int step_move(struct transition *t);
+int step_move_back(struct transition *t);
+
+#endif
