@@ -274,6 +274,7 @@ struct pcidev_info {
     uint8_t revision;
     enum pcidev_type type;
     enum pcidev_state state;
+    bool in_transition; /* one holds the device: sizes, NUMA node, RIDs and methods are not told */
     bool broken, disconnected, hidden, read_only, contained, extended_function, is_vf;
     bool ext_aliased;     /* answers above 256 repeat the first 256 bytes (M06) */
     uint16_t config_size; /* 256 or 4096 */

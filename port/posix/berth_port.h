@@ -60,6 +60,7 @@ void port_mutex_unlock(struct port_mutex *mutex);
 struct port_thread {
     struct port_thread *next; /* all records, published with release */
     _Atomic bool in_use;
+    bool registered_here; /* with liburcu, by us */
     _Alignas(PORT_CACHE_LINE) unsigned char record[PORT_RECORD_SIZE];
 };
 

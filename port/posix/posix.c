@@ -87,7 +87,8 @@ static void thread_leave(void *self)
 {
     struct port_thread *thread = self;
 
-    urcu_memb_unregister_thread();
+    if (thread->registered_here)
+        urcu_memb_unregister_thread();
     port_self = NULL;
     atomic_store_explicit(&thread->in_use, false, memory_order_release);
 }
@@ -137,7 +138,10 @@ struct port_thread *port_thread_join(void)
     if (!thread)
         thread = thread_new();
     pthread_setspecific(leave_key, thread);
-    urcu_memb_register_thread();
+    /* liburcu's own worker, and threads of programs that use it too, are readers already */
+    thread->registered_here = !URCU_TLS(urcu_memb_reader).registered;
+    if (thread->registered_here)
+        urcu_memb_register_thread();
     port_self = thread;
     return thread;
 }

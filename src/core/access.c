@@ -20,13 +20,13 @@ bool access_open(struct pcidev *dev, uint32_t blocked, const struct berth_domain
 {
     struct access_record *record = port_record();
     uint32_t usable = blocked & GATE_TRANSITION ? SLOTS_FOR_CALLERS : SLOTS_FOR_TRANSITIONS;
-    uint32_t unused = usable & ~record->used;
-    unsigned slot;
+    unsigned slot = 0;
 
     section->record = NULL;
-    if (__builtin_expect(!unused, 0))
+    while (__builtin_expect(record->used >> slot & 1, 0)) /* sections rarely nest */
+        slot++;
+    if (__builtin_expect(!(usable >> slot & 1), 0))
         return false;
-    slot = (unsigned)__builtin_ctz(unused);
     record->used |= 1u << slot;
     atomic_store_explicit(&record->slot[slot].tag, tag, memory_order_relaxed);
     atomic_store_explicit(&record->slot[slot].dev, dev, memory_order_relaxed);

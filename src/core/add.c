@@ -53,15 +53,11 @@ static int add_link_pf(struct transition *t)
     return 0;
 }
 
+/* The link itself stays for as long as the object: somebody may have found it meanwhile. */
 static int add_unlink_pf(struct transition *t)
 {
-    struct pcidev *pf = t->dev->pf;
-
-    if (!pf)
-        return 0;
-    t->dev->pf = NULL;
-    dependents_drop(&pf->vfs);
-    device_unhold(pf, HOLD_VF);
+    if (t->dev->pf)
+        dependents_drop(&t->dev->pf->vfs);
     return 0;
 }
 
@@ -270,30 +266,43 @@ int pcidev_add(struct berth_machine *machine, struct sbdf sbdf, const struct pci
 
 /* ---- re-add ---- */
 
+/*
+ * All of it or nothing (F17). Who the device is and where it stands never changes while the object
+ * lives: others read that without a lock. Who lost its power lost its command register too.
+ */
+static void readd_apply(struct transition *t, const struct pcidev_traits *fresh, bool was_gone)
+{
+    struct pcidev_traits *traits = &t->dev->traits;
+
+    traits->config_size = fresh->config_size;
+    traits->ext_aliased = fresh->ext_aliased;
+    for (unsigned cap = 0; cap < CAP_COUNT; cap++)
+        traits->cap[cap] = fresh->cap[cap];
+    for (unsigned i = 0; i < PCIDEV_METHODS_MAX; i++)
+        traits->methods[i] = fresh->methods[i];
+    traits->method_count = fresh->method_count;
+    if (!was_gone)
+        traits->baseline_command = fresh->baseline_command;
+    if (t->info && t->info->numa_node >= 0)
+        traits->numa_node = fresh->numa_node;
+}
+
 static int readd_probe(struct transition *t)
 {
     struct pcidev *dev = t->dev;
-    struct pcidev_traits old = dev->traits, fresh;
+    const struct pcidev_traits *old = &dev->traits;
+    struct pcidev_traits fresh;
     uint32_t gate = atomic_fetch_and(&dev->gate, ~GATE_DISCONNECTED);
     int error = probe_traits(t, &fresh);
 
-    if (!error && (fresh.vendor != old.vendor || fresh.device != old.device ||
-                   fresh.class_code != old.class_code || fresh.type != old.type))
+    if (!error && (fresh.vendor != old->vendor || fresh.device != old->device ||
+                   fresh.class_code != old->class_code || fresh.type != old->type))
         error = refuse(&t->why, -ENODEV, BERTH_REASON_OTHER_DEVICE);
     if (error) {
-        dev->traits = old; /* all of it or nothing (F17) */
         atomic_fetch_or(&dev->gate, gate & GATE_DISCONNECTED);
         return error;
     }
-    /* who lost its power lost its bus numbers too: those that we know stay (M05) */
-    fresh.secondary_bus = old.secondary_bus;
-    fresh.subordinate_bus = old.subordinate_bus;
-    fresh.phantom_stride = old.phantom_stride;
-    fresh.baseline_command =
-        gate & GATE_DISCONNECTED ? old.baseline_command : fresh.baseline_command;
-    if (!t->info || t->info->numa_node < 0)
-        fresh.numa_node = old.numa_node;
-    dev->traits = fresh;
+    readd_apply(t, &fresh, gate & GATE_DISCONNECTED);
     return 0;
 }
 

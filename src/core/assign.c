@@ -98,23 +98,18 @@ static int assign_make_space(struct transition *t)
 
     if (t->to->kind != BERTH_DOMAIN_QUARANTINE)
         return 0;
-    error = space_create(t->machine, kind, sbdf_key(t->dev->sbdf), &t->dev->quarantine);
+    error = device_free_quarantine(t->dev); /* one that could not be freed before */
+    if (!error)
+        error = space_create(t->machine, kind, sbdf_key(t->dev->sbdf), &t->dev->quarantine);
     return error ? refuse(&t->why, error,
                           error == -ENOMEM ? BERTH_REASON_NO_MEMORY : BERTH_REASON_IOMMU_FAILED)
                  : 0;
 }
 
-static void free_space(struct transition *t)
-{
-    if (space_destroy(t->machine, t->dev->quarantine))
-        event_device(t->dev, BERTH_EVENT_LEAK, "quarantine space", -EBUSY);
-    t->dev->quarantine = NULL;
-}
-
 static int assign_free_space(struct transition *t)
 {
     if (t->to->kind == BERTH_DOMAIN_QUARANTINE)
-        free_space(t);
+        (void)device_free_quarantine(t->dev);
     return 0;
 }
 
@@ -158,7 +153,7 @@ static void assign_commit(struct transition *t)
     struct pcidev *dev = t->dev;
 
     if (t->from->kind == BERTH_DOMAIN_QUARANTINE)
-        free_space(t);
+        (void)device_free_quarantine(dev);
     atomic_fetch_add(&dev->generation, 1);
     atomic_store(&dev->faults, 0);
     atomic_store(&dev->contained, false);

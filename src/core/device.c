@@ -7,6 +7,8 @@
 #include "src/core/tags.h"
 #include "src/core/topology.h"
 
+#define SNAPSHOT_PATIENCE_NS 1000000u
+
 static const char *const hold_names[HOLD_KINDS] = {
     [HOLD_REGISTRY] = "registry",
     [HOLD_OWNER] = "owner",
@@ -47,6 +49,7 @@ static void device_free(struct port_deferred *deferred)
 /* Runs with the last put, wherever that is: sleeps nowhere, takes no lock. */
 static void device_release(struct pcidev *dev)
 {
+    berth_domain_put(device_owner(dev));
     if (dev->pf)
         device_unhold(dev->pf, HOLD_VF);
     /* a lookup that lost the race for the last reference may still look at .refs (C3) */
@@ -255,7 +258,8 @@ const char *pcidev_reset_method_name(enum pcidev_reset_method method)
     return NAME_OF(method_names, method);
 }
 
-static void snapshot_traits(const struct pcidev_traits *t, struct pcidev_info *info)
+/* What never changes while the object lives. */
+static void snapshot_identity(const struct pcidev_traits *t, struct pcidev_info *info)
 {
     info->vendor = t->vendor;
     info->device = t->device;
@@ -268,14 +272,24 @@ static void snapshot_traits(const struct pcidev_traits *t, struct pcidev_info *i
     info->read_only = t->reservation == BERTH_RESERVE_READ_ONLY;
     info->extended_function = t->extended_function;
     info->is_vf = t->is_vf;
-    info->ext_aliased = t->ext_aliased;
-    info->config_size = t->config_size;
     info->total_vfs = t->total_vfs;
     info->phantom_stride = t->phantom_stride;
     info->secondary_bus = t->secondary_bus;
     info->subordinate_bus = t->subordinate_bus;
     info->errata = t->errata;
+}
+
+/* What a re-add may change; under the device's lock. */
+static void snapshot_details(const struct pcidev *dev, struct pcidev_info *info)
+{
+    const struct pcidev_traits *t = &dev->traits;
+
+    info->ext_aliased = t->ext_aliased;
+    info->config_size = t->config_size;
     info->numa_node = t->numa_node;
+    info->rid_count = dev->rid_count;
+    for (unsigned i = 0; i < dev->rid_count; i++)
+        info->rids[i] = dev->rids[i].entry->rid;
     info->method_count = t->method_count;
     for (unsigned i = 0; i < t->method_count; i++)
         info->methods[i] = (enum pcidev_reset_method)t->methods[i];
@@ -299,11 +313,13 @@ static void snapshot_owner(const struct pcidev *dev, struct pcidev_info *info)
 void pcidev_snapshot(struct pcidev *dev, struct pcidev_info *info)
 {
     /* The lock makes it one picture; where a transition sleeps, it would be too long to wait. */
-    bool locked = lock_take_until(&dev->lock, port_now_ns() + 1000000);
+    bool locked = lock_take_until(&dev->lock, port_now_ns() + SNAPSHOT_PATIENCE_NS);
 
     memset(info, 0, sizeof(*info));
     info->sbdf = dev->sbdf;
-    snapshot_traits(&dev->traits, info);
+    snapshot_identity(&dev->traits, info);
+    info->in_transition = !locked;
+    info->numa_node = -1;
     snapshot_owner(dev, info);
     info->state = device_state(dev);
     info->disconnected = device_disconnected(dev);
@@ -318,9 +334,7 @@ void pcidev_snapshot(struct pcidev *dev, struct pcidev_info *info)
     info->children = topology_children(dev);
     info->has_parent = topology_parent(dev, &info->parent);
     if (locked) {
-        info->rid_count = dev->rid_count;
-        for (unsigned i = 0; i < dev->rid_count; i++)
-            info->rids[i] = dev->rids[i].entry->rid;
+        snapshot_details(dev, info);
         lock_drop(&dev->lock);
     }
 }

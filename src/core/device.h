@@ -97,9 +97,9 @@ struct pcidev {
     struct berth_machine *machine; /* NULL: the machine was destroyed, and this object leaked */
     berth_claim claim;
     struct sbdf sbdf;
-    _Atomic bool contained; /* O6 */
-    _Atomic bool broken;
-    _Atomic uint8_t state; /* enum pcidev_state */
+    _Atomic uint32_t contained; /* O6; flags are words, as not every CPU has atomic bytes */
+    _Atomic uint32_t broken;
+    _Atomic uint32_t state; /* enum pcidev_state */
     struct pcidev_traits traits;
 
     /* Counted by everybody. */

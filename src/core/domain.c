@@ -39,6 +39,7 @@ static void domain_free(struct port_deferred *deferred)
 
     sbdf_map_destroy(&domain->devices);
     lock_destroy(&domain->lock);
+    lock_destroy(&domain->teardown);
     port_free(domain);
 }
 
@@ -69,6 +70,7 @@ int domain_make(struct berth_machine *machine, enum berth_domain_kind kind, uint
         domain->name[i] = name[i];
     refcount_init(&domain->refs, 1);
     lock_init(&domain->lock, LOCK_DOMAIN);
+    lock_init(&domain->teardown, LOCK_TEARDOWN);
     if (kind != BERTH_DOMAIN_QUARANTINE)
         error = space_create(machine, BERTH_SPACE_DOMAIN, id, &domain->space);
     if (error) {

@@ -4,6 +4,7 @@
  *
  * A thread that holds a lock takes only locks of a higher rank:
  *
+ *   LOCK_TEARDOWN   one teardown at a time per guest. May be held while sleeping.
  *   LOCK_DEVICE     one transition at a time per device. May be held while sleeping. Several at
  *                   once only for the scope of a bus reset, in the order of addresses.
  *   LOCK_RID        one requester id's context. Held while the IOMMU is called; shared only
@@ -30,6 +31,7 @@
 #endif
 
 enum lock_rank {
+    LOCK_TEARDOWN,
     LOCK_DEVICE,
     LOCK_RID,
     LOCK_REGION,

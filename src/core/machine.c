@@ -116,7 +116,6 @@ static void machine_free(struct berth_machine *machine)
     sbdf_map_destroy(&machine->bridges);
     sbdf_map_destroy(&machine->pfs);
     sbdf_map_destroy(&machine->domains);
-    port_settle();
     lock_destroy(&machine->lock);
     lock_destroy(&machine->domains_lock);
     config_free(machine);

@@ -22,10 +22,12 @@ struct berth_domain {
     const struct berth_domain_ops *ops;
     void *ops_context;
     struct refcount refs;
-    _Atomic uint8_t state; /* enum berth_domain_state */
-    _Atomic bool crashed;
+    _Atomic uint32_t state; /* enum berth_domain_state */
+    _Atomic uint32_t crashed;
     struct dependents entering; /* transitions that move a device in; closed when it dies */
+    _Atomic uint32_t leaving;   /* transitions of devices that it owns, or owned when they began */
     struct space *space;        /* NULL without an IOMMU, for the quarantine, and once torn down */
+    struct lock teardown;       /* rank LOCK_TEARDOWN: whoever tears a guest down */
 
     /* Locking: .lock (rank LOCK_DOMAIN) is held to link or unlink one entry of .devices, which is
      * read without it. */
@@ -38,7 +40,7 @@ struct berth_machine {
         config; /* .hidden, .read_only, .phantoms are the machine's copies */
     struct berth_domain *hwdom, *quarantine, *hidden;
     _Atomic uint64_t event_sequence;
-    _Atomic bool closing;
+    _Atomic uint32_t closing;
 
     /* Locking: .lock (rank LOCK_REGISTRY) is held to link or unlink one entry of the maps and the
      * list below. The maps are read without it. */

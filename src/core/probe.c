@@ -377,7 +377,6 @@ int probe_traits(struct transition *t, struct pcidev_traits *traits)
     int error;
 
     *traits = (struct pcidev_traits){.is_vf = dev->pf != NULL, .config_size = CONFIG_SIZE};
-    dev->traits.is_vf = traits->is_vf; /* registers_answer() asks */
     error = registers_answer(dev, &answers);
     if (!error && !answers)
         return refuse(&t->why, -ENODEV, BERTH_REASON_NOTHING_THERE);

@@ -60,6 +60,19 @@ int registers_save(struct pcidev *dev, struct registers *saved)
     return error;
 }
 
+/* O6: not even the way back turns bus mastering on; the flag may come up while we write. */
+static int command_write(struct pcidev *dev, uint32_t command)
+{
+    int error;
+
+    if (atomic_load(&dev->contained))
+        command &= ~PCI_COMMAND_MASTER;
+    error = seam_write(dev, PCI_COMMAND, 2, command);
+    if (!error && command & PCI_COMMAND_MASTER && atomic_load(&dev->contained))
+        error = seam_write(dev, PCI_COMMAND, 2, command & ~PCI_COMMAND_MASTER);
+    return error;
+}
+
 static int registers_write(struct pcidev *dev, const struct registers *saved, bool quiet)
 {
     int error = 0;
@@ -75,8 +88,7 @@ static int registers_write(struct pcidev *dev, const struct registers *saved, bo
             error = seam_write(dev, reg, r->length, value);
     }
     if (!error)
-        error = seam_write(dev, PCI_COMMAND, 2,
-                           quiet ? saved->command & ~PCI_COMMAND_MASTER : saved->command);
+        error = command_write(dev, quiet ? saved->command & ~PCI_COMMAND_MASTER : saved->command);
     return error;
 }
 
@@ -105,9 +117,9 @@ int registers_quiet(struct pcidev *dev)
 int registers_answer(struct pcidev *dev, bool *answers)
 {
     uint32_t value;
-    int error = seam_read(dev, dev->traits.is_vf ? PCI_CLASS_REVISION : PCI_VENDOR_ID, 4, &value);
+    int error = seam_read(dev, dev->pf ? PCI_CLASS_REVISION : PCI_VENDOR_ID, 4, &value);
 
     /* vendor 0001: "configuration request retry" made visible (PCIe 2.3.2) */
-    *answers = value != 0xffffffffu && (dev->traits.is_vf || (value & 0xffffu) != 1);
+    *answers = value != 0xffffffffu && (dev->pf || (value & 0xffffu) != 1);
     return error;
 }

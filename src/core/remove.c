@@ -112,9 +112,8 @@ static void remove_commit(struct transition *t)
     topology_unmap_bridge(dev);
     topology_unmap_pf(dev);
     rids_unstake(dev);
-    if (space_destroy(t->machine, dev->quarantine))
+    if (device_free_quarantine(dev)) /* a context that could not be cleared still points to it */
         event_device(dev, BERTH_EVENT_LEAK, "quarantine space", -EBUSY);
-    dev->quarantine = NULL;
     seam_release(dev);
     if (dev->pf)
         dependents_drop(&dev->pf->vfs);

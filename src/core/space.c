@@ -48,6 +48,15 @@ int space_destroy(struct berth_machine *machine, struct space *space)
     return 0;
 }
 
+int device_free_quarantine(struct pcidev *dev)
+{
+    int error = space_destroy(dev->machine, dev->quarantine);
+
+    if (!error)
+        dev->quarantine = NULL;
+    return error;
+}
+
 /* ---- reserved regions ---- */
 
 static bool region_equal(const struct berth_reserved *a, const struct berth_reserved *b)

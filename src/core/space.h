@@ -59,6 +59,9 @@ int space_create(struct berth_machine *machine, enum berth_space_kind kind, uint
 /** Frees a space. -EBUSY: contexts still point to it, nothing was freed. NULL is fine. */
 int space_destroy(struct berth_machine *machine, struct space *space);
 
+/** Frees the private space of a device. -EBUSY: a context still points to it, and it stays. */
+int device_free_quarantine(struct pcidev *dev);
+
 /** Maps the device's reserved regions into a space, all of them or none; and the reverse (M24). */
 int space_map_reserved(struct pcidev *dev, struct space *space, struct berth_refusal *why);
 int space_unmap_reserved(struct pcidev *dev, struct space *space, struct berth_refusal *why);

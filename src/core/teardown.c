@@ -11,7 +11,7 @@
 #include "src/core/assign.h"
 #include "src/core/space.h"
 
-#define ENTERING_POLL_NS 1000000u
+#define POLL_NS 1000000u
 
 static const char tag_teardown[] = "teardown";
 
@@ -29,7 +29,18 @@ static bool wait_for_entering(const struct teardown *t)
     while (dependents_read(&t->domain->entering)) {
         if (port_now_ns() >= t->deadline_ns)
             return false;
-        port_sleep_ns(ENTERING_POLL_NS);
+        port_sleep_ns(POLL_NS);
+    }
+    return true;
+}
+
+/* Those who were taking a device out already still need the space, and may yet put it back. */
+static bool wait_for_leaving(const struct teardown *t)
+{
+    while (atomic_load(&t->domain->leaving)) {
+        if (port_now_ns() >= t->deadline_ns)
+            return false;
+        port_sleep_ns(POLL_NS);
     }
     return true;
 }
@@ -70,34 +81,35 @@ static bool take_devices(struct teardown *t)
     return true;
 }
 
+/* Both again where somebody else's transition put a device back in the meantime. */
+static bool take_all(struct teardown *t)
+{
+    do {
+        if (!take_devices(t) || !wait_for_leaving(t))
+            return false;
+    } while (!t->error && sbdf_map_count(&t->domain->devices));
+    return true;
+}
+
 static int teardown_finish(struct teardown *t)
 {
     struct berth_domain *domain = t->domain;
     struct berth_machine *machine = domain->machine;
-    uint8_t dying = BERTH_DOMAIN_DYING;
-    struct space *space;
-    bool first;
 
-    if (sbdf_map_count(&domain->devices) ||
-        (domain->space && atomic_load(&domain->space->contexts))) {
+    if (sbdf_map_count(&domain->devices) || space_destroy(machine, domain->space)) {
         atomic_store(&domain->state, BERTH_DOMAIN_ZOMBIE);
         return -EBUSY;
     }
-    if (!atomic_compare_exchange_strong(&domain->state, &dying, BERTH_DOMAIN_DEAD))
-        return 0; /* another thread finished it */
-    lock_take(&machine->domains_lock);
-    space = domain->space;
     domain->space = NULL;
-    first = sbdf_map_find(&machine->domains, domain->id) == domain;
-    if (first)
-        sbdf_map_remove(&machine->domains, domain->id);
+    atomic_store(&domain->state, BERTH_DOMAIN_DEAD);
+    lock_take(&machine->domains_lock);
+    sbdf_map_remove(&machine->domains, domain->id);
     lock_drop(&machine->domains_lock);
-    (void)space_destroy(machine, space);
-    if (first)
-        berth_domain_put(domain);
+    berth_domain_put(domain); /* the table's */
     return 0;
 }
 
+/* With .teardown held. */
 static int teardown_run(struct teardown *t)
 {
     struct berth_domain *domain = t->domain;
@@ -106,9 +118,22 @@ static int teardown_run(struct teardown *t)
         return 0;
     atomic_store(&domain->state, BERTH_DOMAIN_DYING);
     dependents_close(&domain->entering);
-    if (!wait_for_entering(t) || !take_devices(t))
+    if (!wait_for_entering(t) || !take_all(t))
         return refuse_domain(&t->first, -EAGAIN, BERTH_REASON_UNFINISHED, domain);
+    if (t->error == -ETIMEDOUT) /* somebody holds a device; the refusal says who */
+        return -EAGAIN;
     return teardown_finish(t);
+}
+
+static int teardown_serialised(struct teardown *t)
+{
+    int error;
+
+    if (!lock_take_until(&t->domain->teardown, t->deadline_ns))
+        return refuse_domain(&t->first, -EAGAIN, BERTH_REASON_UNFINISHED, t->domain);
+    error = teardown_run(t);
+    lock_drop(&t->domain->teardown);
+    return error;
 }
 
 int berth_domain_destroy(struct berth_domain *domain, const struct berth_request *request)
@@ -122,7 +147,7 @@ int berth_domain_destroy(struct berth_domain *domain, const struct berth_request
     if (!error && !domain_is_guest(domain))
         error = refuse(&t.first, -EINVAL, BERTH_REASON_BAD_ARGUMENT);
     if (!error)
-        error = teardown_run(&t);
+        error = teardown_serialised(&t);
     if (error)
         refuse_domain(&t.first, error, BERTH_REASON_ZOMBIE, domain);
     return refusal_end(&t.first, error, request);

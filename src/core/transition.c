@@ -94,8 +94,11 @@ int transition_begin(struct transition *t)
     }
     atomic_store(&t->dev->transition, t->name);
     t->from = device_owner(t->dev);
-    if (t->from)
+    if (t->from) {
         berth_domain_get(t->from);
+        /* before the device leaves the owner's set: teardown looks at the set, then at this */
+        atomic_fetch_add(&t->from->leaving, 1);
+    }
     transition_event(t, BERTH_EVENT_BEGIN, NULL, 0);
     return 0;
 }
@@ -107,6 +110,8 @@ int transition_end(struct transition *t, int error)
         access_close(&t->section);
     atomic_store(&t->dev->transition, NULL);
     lock_drop(&t->dev->lock);
+    if (t->from)
+        atomic_fetch_sub(&t->from->leaving, 1);
     berth_domain_put(t->from);
     spares_free(t);
     return refusal_end(&t->why, error, t->request);
@@ -128,6 +133,7 @@ static void device_lost(struct transition *t)
     event_device(dev, BERTH_EVENT_BROKEN, NULL, 0);
     (void)registers_quiet(dev);
     rids_contain(dev);
+    (void)device_free_quarantine(dev); /* blocked, it needs none; else it goes with the device */
     if (device_state(dev) != PCIDEV_ADDING && owner != t->machine->quarantine) {
         domain_unlink(owner, dev);
         (void)domain_link_spare(t->machine->quarantine, dev, &t->fallback);
