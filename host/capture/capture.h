@@ -47,28 +47,56 @@ struct capture_error {
 /**
  * Reads `lspci -x`, -xxx or -xxxx text, with or without decoded lines, with or without segments.
  *
- * @in       read to its end
+ * @in       read to its end, in constant memory besides the capture
  * @capture  written on success only; freed by capture_free()
  * @error    written on failure
- * Returns 0, -EINVAL (see @error), -ENOMEM, -E2BIG (more than the limits of the parser), -EIO.
+ * Returns 0, -EINVAL (see @error), -ENOMEM, -E2BIG (more than 1,048,576 functions), -EIO.
  */
-int capture_read_text(FILE *in, struct capture *capture, struct capture_error *error);
+int capture_read_text(FILE *in, struct capture *capture, struct capture_error *error)
+    __attribute__((warn_unused_result));
 
-/** Reads a file ("-": standard input) and, where it exists, the .meta file beside it. */
-int capture_read_file(const char *path, struct capture *capture, struct capture_error *error);
+/**
+ * Reads a file ("-": standard input) and, where it exists, the .meta file beside it: of "q35.txt"
+ * it is "q35.meta", of another name the name with ".meta" behind it. An error in that file has no
+ * place; its text starts with the name, line and column.
+ *
+ * Returns as capture_read_text(), or the -errno of opening a file.
+ */
+int capture_read_file(const char *path, struct capture *capture, struct capture_error *error)
+    __attribute__((warn_unused_result));
 
-/** Adds the facts of a .meta text; data/machines/README.md has the format. */
-int capture_read_meta(FILE *in, struct capture *capture, struct capture_error *error);
+/**
+ * Adds the facts of a .meta text; data/machines/README.md has the format.
+ *
+ * @in       read to its end
+ * @capture  changed on success only
+ * @error    written on failure
+ * Returns 0, -EINVAL (see @error), -ENOMEM, -EIO.
+ */
+int capture_read_meta(FILE *in, struct capture *capture, struct capture_error *error)
+    __attribute__((warn_unused_result));
 
-/** Captures the running Linux. @root is "/sys/bus/pci/devices" or a copy of it for tests. */
-int capture_read_sysfs(const char *root, struct capture *capture, struct capture_error *error);
+/**
+ * Captures the running Linux. Functions that go meanwhile are left out, and so are those in PCI
+ * domains above ffff, which have no segment number.
+ *
+ * @root     "/sys/bus/pci/devices" or a copy of it for tests
+ * @capture  written on success only; freed by capture_free()
+ * @error    written on failure, always without a place
+ * Returns 0, -EINVAL (no function, or a file with junk), -ENOMEM, -E2BIG, -EIO, or the -errno of
+ * opening @root.
+ */
+int capture_read_sysfs(const char *root, struct capture *capture, struct capture_error *error)
+    __attribute__((warn_unused_result));
 
 /** Finds a function or NULL. */
 const struct capture_function *capture_find(const struct capture *capture, struct sbdf sbdf);
 
-/** Writes one function, or all of them, as `lspci -D -xxxx` text. */
-int capture_write_text(const struct capture *capture, FILE *out);
+/** Writes the functions as `lspci -D -n -xxxx` text. Returns 0 or -EIO. */
+int capture_write_text(const struct capture *capture, FILE *out)
+    __attribute__((warn_unused_result));
 
+/** Frees the functions and leaves an empty capture, which can be freed again. */
 void capture_free(struct capture *capture);
 
 #endif
