@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: MIT
+#
+# A thin front for Meson: `make run` and `make test` work on a machine that has nothing yet.
+
+BERTH = build/berth
+ARGS =
+
+.DEFAULT_GOAL := build
+.PHONY: run test bench soak build debug install format clean help setup setup-test
+
+run: build ## show Berth at work on this machine's PCI devices (ARGS="--seconds 30")
+	@$(BERTH) run $(ARGS)
+
+test: setup-test ## every check there is; ends with "N passed, N failed" (ARGS="--quick")
+	@scripts/test.sh $(ARGS)
+
+bench: build ## measure, beside the ways that others go (ARGS="--json")
+	@$(BERTH) bench $(ARGS)
+
+soak: build ## pull and lend devices without a pause, for ten minutes
+	@$(BERTH) torture --seconds 600 $(ARGS)
+
+build: setup ## compile the release build into build/
+	@scripts/build.sh release
+
+debug: setup ## compile with debug checks and sanitizers into build-debug/
+	@scripts/build.sh debug
+
+install: build ## install the release build
+	@meson install -C build --no-rebuild
+
+format: setup-test ## bring all C files into the project's format
+	@tests/static/format.sh --fix
+
+clean: ## throw the build folders away
+	@rm -rf build build-debug build-clang build-tsan
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
+
+setup:
+	@scripts/setup.sh --run
+
+setup-test:
+	@scripts/setup.sh --test
