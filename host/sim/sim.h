@@ -58,8 +58,8 @@ int sim_enumerate(struct sim *sim, int (*visit)(void *context, struct sbdf sbdf)
 /** True where the function is plugged in (it may still be resetting). */
 bool sim_present(struct sim *sim, struct sbdf sbdf);
 
-/** BAR @index (0-5, CAPTURE_ROM) as it is decoded now: its address and size. -ENOENT: none there.
- */
+/** BAR @index (0-5, CAPTURE_ROM) where it is now, also with decode off: its address and size.
+ *  -ENOENT: none there, -ENODEV: the function does not answer. */
 int sim_bar(struct sim *sim, struct sbdf sbdf, unsigned index, uint64_t *start, uint64_t *size);
 
 /* ---- things happen ---- */
@@ -67,14 +67,17 @@ int sim_bar(struct sim *sim, struct sbdf sbdf, unsigned index, uint64_t *start, 
 /** Pulls the function (function 0: the whole card; a bridge: with everything behind it; a PF: with
  * its VFs). */
 int sim_vanish(struct sim *sim, struct sbdf sbdf);
-/** Puts it back, in its power-on state (VFs off, BARs zero unless firmware assigned them in the
- * capture). */
+/** Puts it back, in its power-on state, with what firmware assigns: the BARs of the capture, and
+ * for bridges the numbers, windows and command register of the capture. VFs are off. A VF that is
+ * put back is there when its PF has it enabled. */
 int sim_return(struct sim *sim, struct sbdf sbdf);
 /** From its @nth next config access on the function has vanished. */
 int sim_vanish_after(struct sim *sim, struct sbdf sbdf, unsigned nth);
-/** The function never comes back from its next reset. */
+/** While it is on, the function does not come back from any reset. It answers again when it is
+ *  put back by sim_return(), or after a reset with @on false. */
 int sim_hang_on_reset(struct sim *sim, struct sbdf sbdf, bool on);
-/** The device does not answer device-TLB invalidations: flush gives -ETIMEDOUT. */
+/** The device does not answer device-TLB invalidations: flush of any of its requester ids gives
+ *  -ETIMEDOUT and drops nothing. */
 int sim_hang_on_flush(struct sim *sim, struct sbdf rid, bool on);
 
 /** The operations that can be made to fail. */
@@ -96,13 +99,13 @@ enum sim_op {
 const char *sim_op_name(enum sim_op op);
 
 /** The @nth call of @op from now (1: the next one) fails once with @error (0: op's usual error);
- *  @nth 0 clears it. @count more calls after it fail too. */
+ *  @nth 0 clears it. @count more calls after it fail too. A call that fails does nothing. */
 void sim_fail(struct sim *sim, enum sim_op op, unsigned nth, unsigned count, int error);
 /** True when the failure ordered last has happened. */
 bool sim_failed(struct sim *sim, enum sim_op op);
 uint64_t sim_calls(struct sim *sim, enum sim_op op);
 
-/** Gives a function reserved regions (at most BERTH_RESERVED_MAX). */
+/** Gives a function reserved regions (at most BERTH_RESERVED_MAX), instead of those it had. */
 int sim_set_reserved(struct sim *sim, struct sbdf sbdf, const struct berth_reserved *list,
                      unsigned count);
 /** Gives a function a host reset method which takes @ns. */
@@ -142,9 +145,9 @@ enum sim_irq_result {
 int sim_interrupt(struct sim *sim, struct sbdf sbdf, enum sim_irq_result *result,
                   uint32_t *domain_id);
 
-/** A CPU touches a BAR of the function (4 bytes at @offset). Registers keep what is written. Counts
- * touches with decode off or the function gone, and those then read all ones. Forwarding by the
- * windows of the bridges above is checked. */
+/** A CPU touches a BAR of the function (4 bytes at @offset). Registers keep what is written until
+ *  the next reset. Counts touches with decode off or the function gone; those read all ones, and so
+ *  do addresses that a bridge above does not forward. -ENOENT: no such BAR, -EINVAL: @offset. */
 int sim_bar_access(struct sim *sim, struct sbdf sbdf, unsigned bar, uint64_t offset, bool write,
                    uint32_t *value);
 
@@ -154,14 +157,17 @@ struct sim_counters {
     uint64_t config_reads, config_writes;
     uint64_t touches_after_release; /* A2: config access, reset with a claim that was released */
     uint64_t touches_vanished;  /* accesses of a function that was pulled (they read all ones) */
-    uint64_t touches_resetting; /* accesses during a reset, other than polling the vendor id */
+    uint64_t touches_resetting; /* accesses during a reset, other than reading the first 8 bytes:
+                                   ids, command and status are what is polled (VFs have no id) */
     uint64_t bar_decode_off;    /* BAR touched with its decode bit off */
     uint64_t dma_faults, dma_stale, interrupts_delivered, interrupts_blocked;
     uint64_t contexts;    /* contexts that point to a space now */
     uint64_t spaces;      /* spaces that exist now */
     uint64_t mappings;    /* reserved regions that are mapped now */
     uint64_t claims;      /* claims that are out now */
-    uint64_t attach_gaps; /* attach ops that found no context where a re-assignment was under way */
+    uint64_t attach_gaps; /* X04: attach ops that found the context cleared, by a detach since which
+                             the device's claim has not changed hands */
+    uint64_t spaces_freed_in_use; /* O5: destroyed while a context or a cache referred to them */
 };
 void sim_counters(struct sim *sim, struct sim_counters *counters);
 /** The same for one function: reads, writes and the three kinds of touches. */

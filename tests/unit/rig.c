@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: MIT */
+#include "tests/unit/rig.h"
+
+#include <string.h>
+
+#include <berth_port.h>
+
+static const char tag_test[] = "test";
+
+static void record(void *context, const struct berth_event *event)
+{
+    struct rig *rig = context;
+    unsigned i = atomic_fetch_add(&rig->event_count, 1);
+
+    if (i < RIG_EVENTS)
+        rig->events[i] = *event;
+}
+
+static void report_fault(void *context, struct sbdf rid)
+{
+    (void)berth_machine_fault(context, rid);
+}
+
+void rig_begin(struct rig *rig)
+{
+    memset(rig, 0, sizeof(*rig));
+    mb_init(&rig->builder);
+}
+
+void rig_up_empty(struct rig *rig, rig_configure *configure)
+{
+    struct berth_machine_config config = {
+        .host = &sim_host_ops,
+        .iommu = &sim_iommu_ops,
+        .event = record,
+        .event_context = rig,
+    };
+    struct capture_error error;
+
+    port_posix_warp(true);
+    assert_int_equal(sim_create(mb_capture(&rig->builder), NULL, &rig->sim, &error), 0);
+    config.host_context = config.iommu_context = rig->sim;
+    sim_counters(rig->sim, &rig->empty);
+    if (configure)
+        configure(&config);
+    assert_int_equal(berth_machine_create(&config, &rig->machine), 0);
+    sim_on_fault(rig->sim, report_fault, rig->machine);
+}
+
+static int add_function(void *context, struct sbdf sbdf)
+{
+    return rig_add(context, sbdf);
+}
+
+void rig_up(struct rig *rig, rig_configure *configure)
+{
+    rig_up_empty(rig, configure);
+    assert_int_equal(sim_enumerate(rig->sim, add_function, rig), 0);
+    sim_counters(rig->sim, &rig->populated);
+}
+
+void rig_expect_untouched(struct rig *rig)
+{
+    struct sim_counters now;
+
+    sim_counters(rig->sim, &now);
+    assert_int_equal(now.touches_after_release, 0);
+    assert_int_equal(now.dma_stale, 0);
+    assert_int_equal(rig_count_events(rig, BERTH_EVENT_MISUSE), 0);
+}
+
+void rig_down(struct rig *rig)
+{
+    struct sim_counters now;
+
+    rig_expect_untouched(rig);
+    sim_on_fault(rig->sim, NULL, NULL);
+    assert_int_equal(berth_machine_destroy(rig->machine), rig->leaks_expected);
+    sim_counters(rig->sim, &now);
+    assert_int_equal(now.claims, rig->empty.claims);
+    assert_int_equal(now.contexts, rig->empty.contexts);
+    assert_int_equal(now.spaces, rig->empty.spaces);
+    assert_int_equal(now.mappings, rig->empty.mappings);
+    assert_int_equal(now.touches_after_release, 0);
+    sim_destroy(rig->sim);
+    mb_free(&rig->builder);
+    port_posix_warp(false);
+}
+
+struct pcidev *rig_dev(struct rig *rig, struct sbdf sbdf)
+{
+    struct pcidev *dev = pcidev_find(rig->machine, sbdf, tag_test);
+
+    assert_non_null(dev);
+    return dev;
+}
+
+void rig_put(struct pcidev *dev)
+{
+    pcidev_put(dev, tag_test);
+}
+
+struct pcidev_info rig_info(struct rig *rig, struct sbdf sbdf)
+{
+    struct pcidev *dev = rig_dev(rig, sbdf);
+    struct pcidev_info info;
+
+    pcidev_snapshot(dev, &info);
+    rig_put(dev);
+    return info;
+}
+
+bool rig_has(struct rig *rig, struct sbdf sbdf)
+{
+    struct pcidev *dev = pcidev_find(rig->machine, sbdf, tag_test);
+
+    pcidev_put(dev, tag_test);
+    return dev != NULL;
+}
+
+struct berth_domain *rig_guest(struct rig *rig, const char *name)
+{
+    struct berth_domain *guest;
+
+    assert_int_equal(berth_domain_create(rig->machine, name, NULL, NULL, &guest), 0);
+    return guest;
+}
+
+void rig_destroy_guest(struct rig *rig, struct berth_domain *guest)
+{
+    const struct berth_request request = rig_request(rig);
+
+    assert_int_equal(berth_domain_destroy(guest, &request), 0);
+    berth_domain_put(guest);
+}
+
+struct berth_request rig_request(struct rig *rig)
+{
+    rig->why = (struct berth_refusal){.reason = BERTH_REASON_NONE};
+    return (struct berth_request){.why = &rig->why};
+}
+
+int rig_add(struct rig *rig, struct sbdf sbdf)
+{
+    const struct berth_request request = rig_request(rig);
+
+    return pcidev_add(rig->machine, sbdf, NULL, &request);
+}
+
+int rig_remove(struct rig *rig, struct sbdf sbdf, enum pcidev_remove_mode mode)
+{
+    const struct berth_request request = rig_request(rig);
+    struct pcidev *dev = rig_dev(rig, sbdf);
+    int error = pcidev_remove(dev, mode, &request);
+
+    rig_put(dev);
+    return error;
+}
+
+int rig_assign(struct rig *rig, struct sbdf sbdf, struct berth_domain *to)
+{
+    const struct berth_request request = rig_request(rig);
+    struct pcidev *dev = rig_dev(rig, sbdf);
+    int error = pcidev_assign(dev, to, &request);
+
+    rig_put(dev);
+    return error;
+}
+
+int rig_deassign(struct rig *rig, struct sbdf sbdf, struct berth_domain *from)
+{
+    const struct berth_request request = rig_request(rig);
+    struct pcidev *dev = rig_dev(rig, sbdf);
+    int error = pcidev_deassign(dev, from, &request);
+
+    rig_put(dev);
+    return error;
+}
+
+void rig_expect_owner(struct rig *rig, struct sbdf sbdf, const char *name)
+{
+    const struct pcidev_info info = rig_info(rig, sbdf);
+
+    assert_string_equal(info.owner, name);
+}
+
+struct sim_dma rig_dma(struct rig *rig, struct sbdf rid, uint64_t address)
+{
+    struct sim_dma dma;
+
+    assert_int_equal(sim_dma(rig->sim, rid, address, false, 0, &dma), 0);
+    return dma;
+}
+
+void rig_master_on(struct rig *rig, struct sbdf sbdf, struct berth_domain *owner)
+{
+    uint32_t command = berth_domain_config_read(owner, sbdf, 4, 2);
+
+    (void)rig;
+    berth_domain_config_write(owner, sbdf, 4, 2, command | 4);
+}
+
+int rig_find_event(struct rig *rig, int from, enum berth_event_kind kind, const char *step)
+{
+    unsigned count = atomic_load(&rig->event_count);
+
+    for (unsigned i = (unsigned)from; i < count && i < RIG_EVENTS; i++)
+        if (rig->events[i].kind == kind &&
+            (!step || (rig->events[i].step && !strcmp(rig->events[i].step, step))))
+            return (int)i;
+    return -1;
+}
+
+unsigned rig_count_events(struct rig *rig, enum berth_event_kind kind)
+{
+    unsigned found = 0, count = atomic_load(&rig->event_count);
+
+    for (unsigned i = 0; i < count && i < RIG_EVENTS; i++)
+        found += rig->events[i].kind == kind;
+    return found;
+}
