@@ -17,7 +17,8 @@
 
 struct cache_entry {
     uint64_t page;
-    struct sim_space *space; /* NULL: empty */
+    struct sim_space *space;  /* NULL: empty */
+    enum sim_dma_result kind; /* what the page was then */
 };
 
 struct sim_context {
@@ -248,15 +249,15 @@ static struct sim_space *translate(struct sim_context *c, uint64_t address, bool
 
     if (entry && entry->space && entry->page == address >> PAGE_SHIFT) {
         *result = sim_space_translate(entry->space, address, write);
-        if (*result != SIM_DMA_FAULT)
+        if (*result == entry->kind)
             return entry->space;
-        drop_entry(entry); /* unmapped meanwhile, or not for writing: ask the tables */
+        drop_entry(entry); /* mapped or unmapped meanwhile, or not for writing: ask the tables */
     }
     *result = sim_space_translate(c->space, address, write);
     if (*result != SIM_DMA_FAULT && entry) {
         drop_entry(entry);
         atomic_fetch_add(&c->space->cached, 1);
-        *entry = (struct cache_entry){address >> PAGE_SHIFT, c->space};
+        *entry = (struct cache_entry){address >> PAGE_SHIFT, c->space, *result};
     }
     return c->space;
 }

@@ -78,8 +78,8 @@ int sim_op_map(void *iommu, void *space, const struct berth_reserved *region)
     return error;
 }
 
-/* Caches need no visit: an entry is looked up in its space's tables again before it is used, so
- * that what is unmapped is gone from all of them at once (X17, X18). */
+/* Caches need no visit: an entry is compared with its space's tables before it is used, so that
+ * what is unmapped is gone from all of them at once (X17, X18). */
 int sim_op_unmap(void *iommu, void *space, const struct berth_reserved *region)
 {
     struct sim *sim = iommu;

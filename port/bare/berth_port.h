@@ -16,6 +16,7 @@
 #define PORT_RECORD_SIZE 1024
 
 void *port_alloc(size_t size);
+void *port_alloc_lines(size_t size);
 void port_free(void *memory);
 
 /** A spinning lock; the embedder may put its scheduler's own behind the same names. */

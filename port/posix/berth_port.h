@@ -36,8 +36,9 @@
 
 /* ---- memory ---- */
 
-/** Zeroed memory, or NULL. */
+/** Zeroed memory, or NULL; the second one begins on a cache line. */
 void *port_alloc(size_t size);
+void *port_alloc_lines(size_t size);
 void port_free(void *memory);
 
 /* ---- locks that may be held while sleeping ---- */

@@ -5,6 +5,7 @@
 #include <linux/membarrier.h>
 #include <sched.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -27,6 +28,14 @@ static _Atomic uint64_t warp_ns;
 void *port_alloc(size_t size)
 {
     return calloc(1, size);
+}
+
+void *port_alloc_lines(size_t size)
+{
+    size_t whole = (size + PORT_CACHE_LINE - 1) / PORT_CACHE_LINE * PORT_CACHE_LINE;
+    void *memory = aligned_alloc(PORT_CACHE_LINE, whole);
+
+    return memory ? memset(memory, 0, whole) : NULL;
 }
 
 void port_free(void *memory)

@@ -20,7 +20,7 @@ static const char *const hold_names[HOLD_KINDS] = {
 
 struct pcidev *device_alloc(struct berth_machine *machine, struct sbdf sbdf, const char *tag)
 {
-    struct pcidev *dev = port_alloc(sizeof(*dev));
+    struct pcidev *dev = port_alloc_lines(sizeof(*dev));
 
     if (!dev)
         return NULL;
