@@ -105,6 +105,15 @@ void pcidev_exit(struct pcidev_section *section);
 #define PCIDEV_SECTIONS_MAX 15
 
 /**
+ * Lists who is inside an access section of the device right now, by tag. A snapshot: who is
+ * listed may have left, and only removal can say that nobody is inside.
+ *
+ * @list  room for @max entries
+ * Returns the number of entries written. Context: any.
+ */
+unsigned pcidev_sections(const struct pcidev *dev, struct berth_holder *list, unsigned max);
+
+/**
  * Config space, inside a section that the caller has open. @reg, @length as in berth_host_ops.
  * Returns 0 (also where a disconnected device reads all ones and drops the write, A4), -EINVAL
  * (alignment, range), -EIO. Context: inside the section.
@@ -313,6 +322,14 @@ void pcidev_snapshot(struct pcidev *dev, struct pcidev_info *info);
 
 /** The address; immutable. Context: any. */
 struct sbdf pcidev_sbdf(const struct pcidev *dev);
+
+/**
+ * The IOMMU's isolation group of a device: what is in one group cannot be kept apart.
+ *
+ * @group  written on success only
+ * Returns 0, -EOPNOTSUPP (no IOMMU), or the IOMMU's error, which is no group (F59). Any context.
+ */
+int pcidev_group(const struct pcidev *dev, uint32_t *group) __attribute__((warn_unused_result));
 
 /** Counts owners, resets and removal (V6): a deferred operation compares it. Context: any. */
 uint32_t pcidev_generation(const struct pcidev *dev);

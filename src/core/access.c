@@ -109,6 +109,11 @@ unsigned access_holders(const struct pcidev *dev, const struct pcidev_section *e
     return count;
 }
 
+unsigned pcidev_sections(const struct pcidev *dev, struct berth_holder *list, unsigned max)
+{
+    return access_holders(dev, NULL, list, 0, max);
+}
+
 int access_drain(const struct pcidev *dev, const struct pcidev_section *own, uint64_t deadline_ns,
                  struct berth_refusal *why)
 {

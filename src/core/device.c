@@ -104,24 +104,12 @@ struct pcidev *pcidev_find(struct berth_machine *machine, struct sbdf sbdf, cons
 /* The first entry behind @after that can still be referenced. */
 static struct pcidev *map_walk(struct sbdf_map *map, const struct sbdf *after, const char *tag)
 {
-    struct pcidev *dev = NULL;
-    uint32_t key = 0;
+    struct pcidev *dev = NULL, *found;
+    uint64_t cursor = after ? (uint64_t)sbdf_key(*after) + 1 : 0;
 
-    if (after) {
-        key = sbdf_key(*after) + 1;
-        if (!key)
-            return NULL;
-    }
     port_read_lock();
-    while (!dev) {
-        struct pcidev *found = sbdf_map_next(map, &key);
-
-        if (!found)
-            break;
+    while (!dev && (found = sbdf_map_step(map, &cursor)))
         dev = device_try_get(found, tag);
-        if (!dev && ++key == 0)
-            break;
-    }
     port_read_unlock();
     return dev;
 }

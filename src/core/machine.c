@@ -101,6 +101,7 @@ static int add_domain(struct berth_machine *machine, enum berth_domain_kind kind
 static void machine_free(struct berth_machine *machine)
 {
     struct berth_domain *builtin[] = {machine->hwdom, machine->quarantine, machine->hidden};
+    struct berth_domain *left;
 
     for (unsigned i = 0; i < 3; i++) {
         if (!builtin[i])
@@ -111,6 +112,8 @@ static void machine_free(struct berth_machine *machine)
         (void)space_destroy(machine, builtin[i]->space);
         berth_domain_put(builtin[i]);
     }
+    for (uint64_t cursor = 0; (left = sbdf_map_step(&machine->domains, &cursor));)
+        berth_domain_put(left); /* zombies: their spaces stay, something points to them (O5) */
     rids_destroy(machine);
     sbdf_map_destroy(&machine->devices);
     sbdf_map_destroy(&machine->bridges);
@@ -385,14 +388,12 @@ static bool quiesce_device(const struct pcidev *dev)
 unsigned berth_machine_quiesce(struct berth_machine *machine)
 {
     const struct pcidev *dev;
+    uint64_t cursor = 0;
     unsigned count = 0;
 
     port_read_lock();
-    for (uint32_t key = 0; (dev = sbdf_map_next(&machine->devices, &key));) {
+    while ((dev = sbdf_map_step(&machine->devices, &cursor)))
         count += quiesce_device(dev);
-        if (++key == 0)
-            break;
-    }
     port_read_unlock();
     return count;
 }

@@ -38,6 +38,16 @@ void *sbdf_map_find(const struct sbdf_map *map, uint32_t key);
 /** The entry with the lowest key >= *@key, which is set to its key; NULL at the end. As above. */
 void *sbdf_map_next(const struct sbdf_map *map, uint32_t *key);
 
+/** The same as a walk: *@cursor starts at 0 and is beyond every key at the end. */
+static inline void *sbdf_map_step(const struct sbdf_map *map, uint64_t *cursor)
+{
+    uint32_t key = (uint32_t)*cursor;
+    void *item = *cursor > UINT32_MAX ? NULL : sbdf_map_next(map, &key);
+
+    *cursor = (uint64_t)key + 1;
+    return item;
+}
+
 /** Allocates what an insert at @key is likely to need. Without the lock. 0 or -ENOMEM. */
 int sbdf_map_prepare(const struct sbdf_map *map, uint32_t key, struct map_spare *spare);
 

@@ -200,9 +200,10 @@ static bool is_vf_of(const struct pcidev *pf, struct sbdf sbdf)
 struct pcidev *probe_find_pf(struct berth_machine *machine, struct sbdf sbdf, const char *tag)
 {
     struct pcidev *pf, *found = NULL;
+    uint64_t cursor = 0;
 
     port_read_lock();
-    for (uint32_t key = 0; !found && (pf = sbdf_map_next(&machine->pfs, &key)); key++)
+    while (!found && (pf = sbdf_map_step(&machine->pfs, &cursor)))
         if (is_vf_of(pf, sbdf))
             found = device_try_get(pf, tag);
     port_read_unlock();

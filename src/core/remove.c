@@ -7,6 +7,7 @@
 #include "src/core/transition.h"
 
 #define GRACE_POLL_NS 1000000u
+#define GRACE_MIN_NS 100000000u
 
 static const char tag_remove[] = "remove";
 
@@ -14,9 +15,11 @@ static const char tag_remove[] = "remove";
 
 static int remove_check_owner(struct transition *t)
 {
-    bool force = t->mode == PCIDEV_REMOVE_FORCE;
-
-    if (!force && domain_is_guest(t->from))
+    if (t->mode == PCIDEV_REMOVE_FORCE)
+        return 0;
+    if (t->from->kind == BERTH_DOMAIN_HIDDEN)
+        return refuse(&t->why, -EBUSY, BERTH_REASON_HIDDEN);
+    if (domain_is_guest(t->from))
         return refuse_domain(&t->why, -EBUSY, BERTH_REASON_GUEST_OWNS, t->from);
     return 0;
 }
@@ -25,14 +28,14 @@ static int remove_check_owner(struct transition *t)
 static int remove_close_below(struct transition *t)
 {
     struct pcidev *dev = t->dev, *child;
-    uint32_t key = 0;
+    uint64_t cursor = 0;
 
     if (!dependents_close_if_none(&dev->vfs))
         return refuse_number(&t->why, -EBUSY, BERTH_REASON_HAS_VFS, dependents_read(&dev->vfs));
     if (!device_is_bridge(dev))
         return 0;
     atomic_fetch_add(&dev->closing, 1); /* pairs with add_check_above() */
-    child = topology_behind(dev, &key, tag_remove);
+    child = topology_behind(dev, &cursor, tag_remove);
     if (!child)
         return 0;
     refuse_other(&t->why, -EBUSY, BERTH_REASON_HAS_CHILDREN, child->sbdf);
@@ -167,8 +170,9 @@ static int remove_by_force(struct pcidev *dev, const struct berth_request *reque
 static struct pcidev *last_behind(struct pcidev *bridge)
 {
     struct pcidev *last = NULL, *dev;
+    uint64_t cursor = 0;
 
-    for (uint32_t key = 0; (dev = topology_behind(bridge, &key, tag_remove)); key++) {
+    while ((dev = topology_behind(bridge, &cursor, tag_remove))) {
         pcidev_put(last, tag_remove);
         last = dev;
     }
@@ -228,12 +232,21 @@ static struct berth_domain *guest_owner(const struct pcidev *dev)
     return owner;
 }
 
+/* What is left of the deadline, but enough for a removal that nobody holds up. */
+static uint64_t time_left(uint64_t deadline_ns)
+{
+    uint64_t now = port_now_ns();
+
+    return now + GRACE_MIN_NS < deadline_ns ? deadline_ns - now : GRACE_MIN_NS;
+}
+
 static int remove_gracefully(struct pcidev *dev, enum pcidev_remove_mode mode,
                              const struct berth_request *request)
 {
     uint64_t begin = port_now_ns();
     uint64_t deadline = machine_deadline(dev->machine, request);
     struct berth_domain *owner = guest_owner(dev);
+    struct berth_request rest = request ? *request : (struct berth_request){.caller = NULL};
     struct berth_refusal why;
     bool released = true;
 
@@ -247,8 +260,9 @@ static int remove_gracefully(struct pcidev *dev, enum pcidev_remove_mode mode,
     if (!released)
         refuse_domain(&why, -EBUSY, BERTH_REASON_OWNER_KEEPS, owner);
     berth_domain_put(owner);
+    rest.timeout_ns = time_left(deadline);
     if (released)
-        return remove_one(dev, PCIDEV_REMOVE_DEFAULT, request);
+        return remove_one(dev, PCIDEV_REMOVE_DEFAULT, &rest);
     if (mode == PCIDEV_REMOVE_GRACEFUL_FORCE)
         return remove_tree(dev, request);
     return refusal_end(&why, -EBUSY, request);
@@ -289,10 +303,11 @@ static void disconnect(struct pcidev *dev)
 void pcidev_vanished(struct pcidev *dev)
 {
     struct pcidev *other;
+    uint64_t cursor = 0;
     struct sbdf at;
 
     disconnect(dev);
-    for (uint32_t key = 0; (other = topology_behind(dev, &key, tag_remove)); key++) {
+    while ((other = topology_behind(dev, &cursor, tag_remove))) {
         disconnect(other);
         pcidev_put(other, tag_remove);
     }

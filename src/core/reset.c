@@ -77,7 +77,7 @@ static int reset_bus(struct transition *t)
         error = toggle_secondary_reset(scope.bridge);
         pcidev_exit(&section);
     } else {
-        error = -ENOTTY; /* the bridge is on its way out */
+        error = refuse_other(&t->why, -EBUSY, BERTH_REASON_TRANSITION, scope.bridge->sbdf);
     }
     return scope_drop(&scope, error);
 }
@@ -177,6 +177,10 @@ static int reset_check(struct transition *t)
 {
     if (device_disconnected(t->dev))
         return refuse(&t->why, -ENODEV, BERTH_REASON_DISCONNECTED);
+    if (t->dev->traits.reservation == BERTH_RESERVE_HIDDEN)
+        return refuse(&t->why, -EBUSY, BERTH_REASON_HIDDEN);
+    if (t->dev->traits.reservation == BERTH_RESERVE_READ_ONLY)
+        return refuse(&t->why, -EBUSY, BERTH_REASON_READ_ONLY);
     if (device_is_bridge(t->dev))
         return refuse(&t->why, -ENOTTY, BERTH_REASON_NO_RESET);
     if (dependents_read(&t->dev->vfs)) /* the VFs would go with it */

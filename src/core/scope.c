@@ -10,12 +10,12 @@ static const char tag_scope[] = "bus reset";
 static int scope_collect(struct transition *t, struct scope *scope)
 {
     struct pcidev *dev;
-    uint32_t key = 0;
+    uint64_t cursor = 0;
 
     scope->members = port_alloc(SCOPE_MAX * sizeof(*scope->members));
     if (!scope->members)
         return -ENOMEM;
-    for (; (dev = topology_behind(scope->bridge, &key, tag_scope)); key++) {
+    while ((dev = topology_behind(scope->bridge, &cursor, tag_scope))) {
         if (dev == t->dev) {
             pcidev_put(dev, tag_scope);
             continue;

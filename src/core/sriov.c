@@ -18,6 +18,10 @@ static int sriov_check(struct transition *t)
 
     if (!pf->traits.cap[CAP_SRIOV] || pf->traits.is_vf)
         return refuse(&t->why, -ENOTTY, BERTH_REASON_NOT_A_PF);
+    if (pf->traits.reservation == BERTH_RESERVE_HIDDEN)
+        return refuse(&t->why, -EBUSY, BERTH_REASON_HIDDEN);
+    if (pf->traits.reservation == BERTH_RESERVE_READ_ONLY)
+        return refuse(&t->why, -EBUSY, BERTH_REASON_READ_ONLY);
     if (t->vfs > pf->traits.total_vfs)
         return refuse_number(&t->why, -ERANGE, BERTH_REASON_VF_COUNT, pf->traits.total_vfs);
     if (device_disconnected(pf))

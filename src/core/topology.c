@@ -63,25 +63,21 @@ static bool has_buses_behind(const struct pcidev *dev)
            dev->traits.subordinate_bus >= dev->traits.secondary_bus;
 }
 
-struct pcidev *topology_behind(struct pcidev *bridge, uint32_t *key, const char *tag)
+struct pcidev *topology_behind(struct pcidev *bridge, uint64_t *cursor, const char *tag)
 {
     uint32_t first = bus_key(bridge->sbdf.segment, bridge->traits.secondary_bus);
     uint32_t last = bus_key(bridge->sbdf.segment, bridge->traits.subordinate_bus) | 0xffu;
-    struct pcidev *dev = NULL;
+    struct pcidev *dev = NULL, *found;
 
     if (!has_buses_behind(bridge))
         return NULL;
-    if (*key < first)
-        *key = first;
+    if (*cursor < first)
+        *cursor = first;
     port_read_lock();
-    while (!dev && *key <= last && *key >= first) {
-        struct pcidev *found = sbdf_map_next(&bridge->machine->devices, key);
-
-        if (!found || *key > last)
+    while (!dev && (found = sbdf_map_step(&bridge->machine->devices, cursor))) {
+        if (sbdf_key(found->sbdf) > last)
             break;
         dev = device_try_get(found, tag);
-        if (!dev)
-            ++*key;
     }
     port_read_unlock();
     return dev;
@@ -91,12 +87,22 @@ unsigned topology_children(struct pcidev *dev)
 {
     unsigned count = dependents_read(&dev->vfs);
     struct pcidev *child;
+    uint64_t cursor = 0;
 
-    for (uint32_t key = 0; (child = topology_behind(dev, &key, tag_topology)); key++) {
+    while ((child = topology_behind(dev, &cursor, tag_topology))) {
         count++;
         pcidev_put(child, tag_topology);
     }
     return count;
+}
+
+int pcidev_group(const struct pcidev *dev, uint32_t *group)
+{
+    const struct berth_machine_config *config = &dev->machine->config;
+
+    if (!config->iommu || !config->iommu->group)
+        return -EOPNOTSUPP;
+    return config->iommu->group(config->iommu_context, dev->sbdf, group);
 }
 
 /* ---- requester ids ---- */

@@ -27,8 +27,11 @@ bool topology_parent(const struct pcidev *dev, struct sbdf *parent);
 /** VFs of a PF, or devices behind a bridge. */
 unsigned topology_children(struct pcidev *dev);
 
-/** The first device behind a bridge at or after @key, with a reference, or NULL; sets *@key. */
-struct pcidev *topology_behind(struct pcidev *bridge, uint32_t *key, const char *tag);
+/**
+ * The device behind a bridge that follows the one at *@cursor; 0 begins. With a reference, or NULL
+ * at the end. A walk like pcidev_next().
+ */
+struct pcidev *topology_behind(struct pcidev *bridge, uint64_t *cursor, const char *tag);
 
 /**
  * Lists the requester ids of a device: its own, its phantom functions that are no real
