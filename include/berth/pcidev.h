@@ -327,7 +327,7 @@ struct sbdf pcidev_sbdf(const struct pcidev *dev);
  * The IOMMU's isolation group of a device: what is in one group cannot be kept apart.
  *
  * @group  written on success only
- * Returns 0, -EOPNOTSUPP (no IOMMU), or the IOMMU's error, which is no group (F59). Any context.
+ * Returns 0, -EOPNOTSUPP (no IOMMU), or the IOMMU's error, which is no group (F59). Context: any.
  */
 int pcidev_group(const struct pcidev *dev, uint32_t *group) __attribute__((warn_unused_result));
 
