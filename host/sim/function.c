@@ -89,13 +89,17 @@ bool sim_can_master(const struct sim_function *f)
 
 /* ---- does it answer? ---- */
 
+/* VFs are plugged in with their PF. */
+static bool is_in(const struct sim_function *f)
+{
+    return atomic_load(&f->present) && (!f->pf || atomic_load(&f->pf->present));
+}
+
 bool sim_vf_enabled(const struct sim_function *f)
 {
-    if (!f->pf)
-        return true;
     /* Pairs with the store in sim_vfs_update(). */
-    return f->vf_index < atomic_load_explicit(&f->pf->sriov->enabled, memory_order_acquire) &&
-           atomic_load(&f->pf->present);
+    return !f->pf ||
+           f->vf_index < atomic_load_explicit(&f->pf->sriov->enabled, memory_order_acquire);
 }
 
 bool sim_plugged(const struct sim_function *f)
@@ -103,7 +107,7 @@ bool sim_plugged(const struct sim_function *f)
     if (!sim_vf_enabled(f))
         return false;
     for (; f; f = f->parent)
-        if (!atomic_load(&f->present))
+        if (!is_in(f))
             return false;
     return true;
 }
@@ -131,7 +135,7 @@ static bool routes(const struct sim_function *bridge, uint8_t bus, bool directly
 
 static enum sim_answer own_answer(const struct sim_function *f)
 {
-    if (!atomic_load(&f->present))
+    if (!is_in(f))
         return SIM_ANSWER_GONE;
     if (!sim_vf_enabled(f))
         return SIM_ANSWER_OFF;

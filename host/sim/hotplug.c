@@ -12,10 +12,7 @@ static void pull(struct sim *sim, struct sim_function *f, uint64_t now)
 {
     (void)sim;
     (void)now;
-    atomic_store(&f->present, false);
-    for (unsigned i = 0; f->sriov && i < f->sriov->total; i++)
-        if (f->sriov->vfs[i])
-            atomic_store(&f->sriov->vfs[i]->present, false);
+    atomic_store(&f->present, false); /* VFs are there while their PF is */
 }
 
 /* ---- coming back ---- */

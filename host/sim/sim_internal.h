@@ -146,7 +146,7 @@ enum sim_answer {
 
 struct sim_function *sim_find(const struct sim *sim, struct sbdf sbdf);
 enum sim_answer sim_answer(const struct sim_function *f);
-/** It is no VF, or its PF is plugged in and has it enabled. */
+/** It is no VF, or its PF has it enabled. */
 bool sim_vf_enabled(const struct sim_function *f);
 /** It is plugged in, with everything that it hangs on. */
 bool sim_plugged(const struct sim_function *f);
