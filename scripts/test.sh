@@ -43,7 +43,7 @@ passed=0 failed=0 skipped=0 failures=()
 # A sanitizer that only prints is no test: what it finds ends the program with an error.
 export ASAN_OPTIONS=${ASAN_OPTIONS:-halt_on_error=1:detect_stack_use_after_return=1:print_legend=0}
 export UBSAN_OPTIONS=${UBSAN_OPTIONS:-halt_on_error=1:print_stacktrace=1}
-export TSAN_OPTIONS=${TSAN_OPTIONS:-halt_on_error=1:second_deadlock_stack=1}
+export TSAN_OPTIONS=${TSAN_OPTIONS:-halt_on_error=1:second_deadlock_stack=1:suppressions=$PWD/tests/tsan.supp}
 
 # The sanitizers of this compiler generation cannot place their shadow memory under the widest
 # address randomisation that kernels offer.

@@ -231,11 +231,19 @@ static int op_reserved(void *host, berth_claim claim, struct berth_reserved *lis
     return (int)count;
 }
 
-static int op_numa_node(void *host, berth_claim claim)
+static void op_describe(void *host, berth_claim claim, struct berth_function_facts *facts)
 {
-    struct sim_function *f = sim_claimed(host, claim);
+    struct sim *sim = host;
+    struct sim_function *f = sim_claimed(sim, claim);
 
-    return f ? f->numa_node : -1;
+    if (!f)
+        return;
+    facts->numa_node = f->numa_node;
+    facts->has_reset = sim_has_reset(f);
+    if (f->pf) {
+        facts->is_vf = true;
+        facts->pf = f->pf->sbdf;
+    }
 }
 
 const struct berth_host_ops sim_host_ops = {
@@ -244,7 +252,6 @@ const struct berth_host_ops sim_host_ops = {
     .config_read = op_config_read,
     .config_write = op_config_write,
     .reset = sim_op_reset,
-    .has_reset = sim_op_has_reset,
     .reserved = op_reserved,
-    .numa_node = op_numa_node,
+    .describe = op_describe,
 };

@@ -67,13 +67,10 @@ int sim_set_host_reset(struct sim *sim, struct sbdf sbdf, bool on, uint64_t ns)
     return 0;
 }
 
-int sim_op_has_reset(void *host, berth_claim claim)
+bool sim_has_reset(struct sim_function *f)
 {
-    struct sim_function *f = sim_claimed(host, claim);
     bool has;
 
-    if (!f)
-        return 0;
     pthread_mutex_lock(&f->lock);
     has = f->host_reset;
     pthread_mutex_unlock(&f->lock);

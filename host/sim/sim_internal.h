@@ -233,7 +233,7 @@ void sim_reset_function(struct sim_function *f, uint64_t now, uint64_t ns);
 /** Holds everything behind a bridge in reset, or lets go of it. The bridge is locked. */
 void sim_bus_reset(struct sim *sim, struct sim_function *bridge, bool hold, uint64_t now);
 int sim_op_reset(void *host, berth_claim claim);
-int sim_op_has_reset(void *host, berth_claim claim);
+bool sim_has_reset(struct sim_function *f);
 
 /* ---- host.c: claims ---- */
 

@@ -34,6 +34,14 @@ struct berth_reserved {
 /** A device lists at most this many reserved regions. */
 #define BERTH_RESERVED_MAX 8
 
+/** What config space does not tell. Begins as zeros, with numa_node -1. */
+struct berth_function_facts {
+    int numa_node;
+    uint8_t has_reset; /* reset() knows a way for this function */
+    uint8_t is_vf;     /* then .pf is its physical function */
+    struct sbdf pf;
+};
+
 struct berth_host_ops {
     /**
      * Takes over one function. Called once per add, before anything else.
@@ -63,17 +71,17 @@ struct berth_host_ops {
      */
     int (*reset)(void *host, berth_claim claim);
 
-    /** True where host knows a reset() of its own for the function. NULL: never. */
-    int (*has_reset)(void *host, berth_claim claim);
-
     /**
      * Lists the reserved regions of a function, at most BERTH_RESERVED_MAX.
      * Returns their number or -EIO. NULL: there are none.
      */
     int (*reserved)(void *host, berth_claim claim, struct berth_reserved *list);
 
-    /** The NUMA node, or -1 where it is not known. NULL: not known. */
-    int (*numa_node)(void *host, berth_claim claim);
+    /**
+     * Tells what the host knows of a function besides its config space; fields that it leaves alone
+     * mean "not known". NULL: nothing is known.
+     */
+    void (*describe)(void *host, berth_claim claim, struct berth_function_facts *facts);
 };
 
 #ifdef __cplusplus

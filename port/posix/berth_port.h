@@ -97,8 +97,27 @@ static inline void port_read_lock(void)
     urcu_memb_read_lock();
 }
 
+/*
+ * liburcu is not compiled for the thread sanitizer, which therefore does not see that a grace
+ * period orders the readers before the frees. These say it; in other builds they are nothing.
+ */
+#ifndef __has_feature
+#define __has_feature(feature) 0
+#endif
+#if defined(__SANITIZE_THREAD__) || __has_feature(thread_sanitizer)
+void __tsan_acquire(void *address);
+void __tsan_release(void *address);
+extern char port_grace_period;
+#define PORT_GRACE_BEGIN() __tsan_release(&port_grace_period)
+#define PORT_GRACE_END() __tsan_acquire(&port_grace_period)
+#else
+#define PORT_GRACE_BEGIN() ((void)0)
+#define PORT_GRACE_END() ((void)0)
+#endif
+
 static inline void port_read_unlock(void)
 {
+    PORT_GRACE_BEGIN();
     urcu_memb_read_unlock();
 }
 

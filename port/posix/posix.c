@@ -16,6 +16,9 @@
  */
 _Thread_local struct port_thread *port_self;
 bool port_asymmetric;
+#if defined(__SANITIZE_THREAD__) || __has_feature(thread_sanitizer)
+char port_grace_period; /* only its address is used */
+#endif
 
 static _Atomic(struct port_thread *) threads;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -177,13 +180,16 @@ static void deferred_call(struct rcu_head *head)
     /* the head is the first member */
     struct port_deferred *deferred = (struct port_deferred *)head;
 
+    PORT_GRACE_END();
     deferred->fn(deferred);
+    PORT_GRACE_BEGIN();
 }
 
 void port_defer(struct port_deferred *deferred, void (*fn)(struct port_deferred *deferred))
 {
     port_thread_join();
     deferred->fn = fn;
+    PORT_GRACE_BEGIN();
     urcu_memb_call_rcu(&deferred->rcu, deferred_call);
 }
 
@@ -191,6 +197,7 @@ void port_settle(void)
 {
     port_thread_join();
     urcu_memb_barrier();
+    PORT_GRACE_END();
 }
 
 void port_fence_heavy(void)

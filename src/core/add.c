@@ -31,12 +31,17 @@ static int add_unclaim(struct transition *t)
 /* A VF counts at its PF before anything else: the PF can't go any more (F04), or is going. */
 static int add_link_pf(struct transition *t)
 {
+    struct berth_function_facts facts = seam_describe(t->dev);
     struct pcidev *pf;
 
-    if (t->info && t->info->is_vf) {
-        pf = pcidev_find(t->machine, t->info->pf, tag_add);
+    if (t->info && t->info->is_vf) { /* who adds it knows best */
+        facts.is_vf = true;
+        facts.pf = t->info->pf;
+    }
+    if (facts.is_vf) {
+        pf = pcidev_find(t->machine, facts.pf, tag_add);
         if (!pf)
-            return refuse_other(&t->why, -ENODEV, BERTH_REASON_NO_PF, t->info->pf);
+            return refuse_other(&t->why, -ENODEV, BERTH_REASON_NO_PF, facts.pf);
     } else {
         pf = probe_find_pf(t->machine, t->dev->sbdf, tag_add);
         if (!pf)

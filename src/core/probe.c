@@ -333,7 +333,7 @@ static int probe_resets(struct transition *t, struct pcidev_traits *traits)
 
     if (traits->header_type != 0 || traits->type == PCIDEV_HOST_BRIDGE)
         return probe_port(t->dev, traits);
-    if (seam_has_reset(t->dev))
+    if (seam_describe(t->dev).has_reset)
         traits->methods[traits->method_count++] = PCIDEV_RESET_HOST;
     error = probe_pcie(t, traits);
     return error ? error : probe_other_resets(t, traits);
@@ -401,7 +401,8 @@ int probe_traits(struct transition *t, struct pcidev_traits *traits)
     if (!error)
         error = probe_resets(t, traits);
     traits->numa_node =
-        (int16_t)(t->info && t->info->numa_node >= 0 ? t->info->numa_node : seam_numa_node(dev));
+        (int16_t)(t->info && t->info->numa_node >= 0 ? t->info->numa_node
+                                                     : seam_describe(dev).numa_node);
     apply_lists(t, traits);
     return error;
 }

@@ -82,21 +82,15 @@ int seam_reset(struct pcidev *dev)
     return config->host->reset(config->host_context, dev->claim);
 }
 
-bool seam_has_reset(struct pcidev *dev)
+struct berth_function_facts seam_describe(struct pcidev *dev)
 {
     const struct berth_machine_config *config = &dev->machine->config;
+    struct berth_function_facts facts = {.numa_node = -1};
 
-    return config->host->reset && config->host->has_reset &&
-           config->host->has_reset(config->host_context, dev->claim) > 0;
-}
-
-int seam_numa_node(struct pcidev *dev)
-{
-    const struct berth_machine_config *config = &dev->machine->config;
-
-    if (!config->host->numa_node)
-        return -1;
-    return config->host->numa_node(config->host_context, dev->claim);
+    if (config->host->describe)
+        config->host->describe(config->host_context, dev->claim, &facts);
+    facts.has_reset = facts.has_reset && config->host->reset;
+    return facts;
 }
 
 int seam_reserved(struct pcidev *dev, struct berth_reserved list[BERTH_RESERVED_MAX])

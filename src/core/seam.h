@@ -21,8 +21,9 @@ int seam_write(struct pcidev *dev, unsigned reg, unsigned length, uint32_t value
 int seam_update16(struct pcidev *dev, unsigned reg, uint16_t clear, uint16_t set);
 
 int seam_reset(struct pcidev *dev);
-bool seam_has_reset(struct pcidev *dev);
-int seam_numa_node(struct pcidev *dev);
+
+/** What the host knows of the function; no section is needed. */
+struct berth_function_facts seam_describe(struct pcidev *dev);
 
 /** The reserved regions, checked; their number or -EIO. */
 int seam_reserved(struct pcidev *dev, struct berth_reserved list[BERTH_RESERVED_MAX]);

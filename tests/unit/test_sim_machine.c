@@ -44,6 +44,7 @@ static void test_what_the_host_knows(void **state)
     static const struct berth_reserved regions[2] = {{0x1000, 0x2000, 1, 0},
                                                      {0x8000, 0x1000, 0, 1}};
     struct berth_reserved list[BERTH_RESERVED_MAX] = {0};
+    struct berth_function_facts facts = {.numa_node = -1};
     berth_claim claim, other;
     struct simrig rig;
 
@@ -62,8 +63,10 @@ static void test_what_the_host_knows(void **state)
     assert_int_equal(list[1].start, 0x8000);
     assert_int_equal(list[1].relaxed, 1);
     assert_int_equal(sim_host_ops.reserved(rig.sim, other, list), 0);
-    assert_int_equal(sim_host_ops.numa_node(rig.sim, claim), 3);
-    assert_int_equal(sim_host_ops.numa_node(rig.sim, other), -1);
+    sim_host_ops.describe(rig.sim, claim, &facts);
+    assert_int_equal(facts.numa_node, 3);
+    sim_host_ops.describe(rig.sim, other, &facts);
+    assert_int_equal(facts.numa_node, -1);
     simrig_stop(&rig);
 }
 
