@@ -22,8 +22,14 @@ static int add_claim(struct transition *t)
     return error;
 }
 
+/*
+ * Where the way back has failed, the object goes nevertheless: the function is made quiet and its
+ * contexts are blocked, as far as that works, while there is still a claim and a stake.
+ */
 static int add_unclaim(struct transition *t)
 {
+    if (t->lost)
+        (void)registers_quiet(t->dev);
     seam_release(t->dev);
     return 0;
 }
@@ -72,6 +78,8 @@ static int add_probe(struct transition *t)
 
     if (!error && t->dev->traits.cap[CAP_SRIOV] && !t->dev->pf)
         error = probe_sriov(t->dev);
+    if (error == -ENODEV)
+        refuse(&t->why, error, BERTH_REASON_NOTHING_THERE);
     if (t->dev->traits.reservation == BERTH_RESERVE_HIDDEN)
         t->to = t->machine->hidden;
     return error;
@@ -115,6 +123,8 @@ static int add_stake(struct transition *t)
 
 static int add_unstake(struct transition *t)
 {
+    if (t->lost)
+        rids_contain(t->dev);
     rids_unstake(t->dev);
     return 0;
 }
@@ -292,14 +302,24 @@ static void readd_apply(struct transition *t, const struct pcidev_traits *fresh,
         traits->numa_node = fresh->numa_node;
 }
 
+/* O6: whoever lost its power may have bus mastering on again, the firmware's setting. */
+static int readd_contain(struct transition *t)
+{
+    if (!atomic_load(&t->dev->contained))
+        return 0;
+    return seam_update16(t->dev, PCI_COMMAND, PCI_COMMAND_MASTER, 0);
+}
+
 static int readd_probe(struct transition *t)
 {
     struct pcidev *dev = t->dev;
     const struct pcidev_traits *old = &dev->traits;
     struct pcidev_traits fresh;
     uint32_t gate = atomic_fetch_and(&dev->gate, ~GATE_DISCONNECTED);
-    int error = probe_traits(t, &fresh);
+    int error = readd_contain(t);
 
+    if (!error)
+        error = probe_traits(t, &fresh);
     if (!error && (fresh.vendor != old->vendor || fresh.device != old->device ||
                    fresh.class_code != old->class_code || fresh.type != old->type))
         error = refuse(&t->why, -ENODEV, BERTH_REASON_OTHER_DEVICE);

@@ -235,7 +235,9 @@ int probe_sriov(struct pcidev *dev)
         error = seam_read(dev, cap + PCI_SRIOV_VF_OFFSET, 2, &offset);
     if (!error)
         error = seam_read(dev, cap + PCI_SRIOV_VF_STRIDE, 2, &stride);
-    if (error || control == 0xffff)
+    if (!error && control == 0xffff)
+        error = -ENODEV; /* it vanished while we looked */
+    if (error)
         return error;
     atomic_store(&dev->vf_offset, (uint16_t)offset);
     atomic_store(&dev->vf_stride, (uint16_t)stride);

@@ -57,6 +57,8 @@ static int member_save(struct scope_member *member)
 
 static void member_open(struct scope_member *member)
 {
+    if (member->gone)
+        return;
     atomic_fetch_and_explicit(&member->dev->gate, ~GATE_TRANSITION, memory_order_release);
     atomic_store(&member->dev->transition, NULL);
     lock_drop(&member->dev->lock);
@@ -85,13 +87,20 @@ static int member_take(struct transition *t, struct scope_member *member)
 
     if (error)
         return error;
+    if (device_state(dev) == PCIDEV_REMOVED) {
+        member->gone = true;
+        lock_drop(&dev->lock);
+        return 0;
+    }
     atomic_store(&dev->transition, tag_scope);
     atomic_fetch_or(&dev->gate, GATE_TRANSITION);
-    error = device_state(dev) == PCIDEV_PRESENT ? scope_check_owner(t, dev) : 0;
+    error = scope_check_owner(t, dev);
     if (!error)
         error = access_drain(dev, NULL, t->deadline_ns, &t->why);
     if (!error)
         error = member_save(member);
+    if (error == -EBUSY)
+        refuse_other(&t->why, error, BERTH_REASON_TRANSITION, dev->sbdf);
     if (error)
         member_open(member);
     return error;
@@ -102,7 +111,7 @@ static int member_restore(struct scope_member *member)
     struct pcidev_section section;
     int error;
 
-    if (!access_open(member->dev, GATE_SHUT, NULL, tag_scope, &section))
+    if (member->gone || !access_open(member->dev, GATE_SHUT, NULL, tag_scope, &section))
         return 0;
     error = registers_restore(member->dev, &member->saved);
     access_close(&section);

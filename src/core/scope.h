@@ -16,6 +16,7 @@
 struct scope_member {
     struct pcidev *dev;
     struct registers saved;
+    bool gone; /* removed before its turn came: not in the scope any more */
 };
 
 struct scope {

@@ -67,6 +67,8 @@ static int sriov_latch(struct transition *t)
 {
     int error = probe_sriov(t->dev);
 
+    if (error == -ENODEV)
+        return refuse(&t->why, error, BERTH_REASON_DISCONNECTED);
     if (!error && atomic_load(&t->dev->enabled_vfs) != t->vfs)
         error = -EIO;
     return error;

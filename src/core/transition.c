@@ -131,10 +131,12 @@ static void device_lost(struct transition *t)
 
     atomic_store(&dev->broken, true);
     event_device(dev, BERTH_EVENT_BROKEN, NULL, 0);
+    if (device_state(dev) == PCIDEV_ADDING) /* add.c did what is left to do; the claim is gone */
+        return;
     (void)registers_quiet(dev);
     rids_contain(dev);
     (void)device_free_quarantine(dev); /* blocked, it needs none; else it goes with the device */
-    if (device_state(dev) != PCIDEV_ADDING && owner != t->machine->quarantine) {
+    if (owner != t->machine->quarantine) {
         domain_unlink(owner, dev);
         (void)domain_link_spare(t->machine->quarantine, dev, &t->fallback);
     }
