@@ -5,46 +5,50 @@
 
 #include "src/core/device.h"
 
-#define SLOTS_FOR_CALLERS ((1u << PCIDEV_SECTIONS_MAX) - 1)
-#define SLOTS_FOR_TRANSITIONS ((1u << ACCESS_SLOTS) - 1)
-
-static void slot_clear(struct access_record *record, unsigned slot)
+static void slot_clear(struct access_slot *slot)
 {
     /* release: what was done to the hardware is done before removal sees the slot empty */
-    atomic_store_explicit(&record->slot[slot].dev, NULL, memory_order_release);
-    record->used &= ~(1u << slot);
+    atomic_store_explicit(&slot->dev, NULL, memory_order_release);
+}
+
+static bool slot_is_taken(const struct access_slot *slot)
+{
+    return atomic_load_explicit(&slot->dev, memory_order_relaxed) != NULL;
 }
 
 bool access_open(struct pcidev *dev, uint32_t blocked, const struct berth_domain *owner,
                  const char *tag, struct pcidev_section *section)
 {
     struct access_record *record = port_record();
-    uint32_t usable = blocked & GATE_TRANSITION ? SLOTS_FOR_CALLERS : SLOTS_FOR_TRANSITIONS;
-    unsigned slot = 0;
+    unsigned usable = blocked & GATE_TRANSITION ? PCIDEV_SECTIONS_MAX : ACCESS_SLOTS;
+    unsigned i = 0;
 
-    section->record = NULL;
-    while (__builtin_expect(record->used >> slot & 1, 0)) /* sections rarely nest */
-        slot++;
-    if (__builtin_expect(!(usable >> slot & 1), 0))
-        return false;
-    record->used |= 1u << slot;
-    atomic_store_explicit(&record->slot[slot].tag, tag, memory_order_relaxed);
-    atomic_store_explicit(&record->slot[slot].dev, dev, memory_order_relaxed);
+    while (__builtin_expect(slot_is_taken(&record->slot[i]), 0)) { /* sections rarely nest */
+        if (++i == usable) {
+            section->record = NULL;
+            return false;
+        }
+    }
+    atomic_store_explicit(&record->slot[i].tag, tag, memory_order_relaxed);
+    atomic_store_explicit(&record->slot[i].dev, dev, memory_order_relaxed);
     port_fence_light(); /* pairs with the heavy one in access_drain() */
     /* acquire: pairs with the release when a gate opens; whatever the transition changed is seen */
     if (__builtin_expect(atomic_load_explicit(&dev->gate, memory_order_acquire) & blocked, 0) ||
         (owner && atomic_load_explicit(&dev->owner, memory_order_relaxed) != owner)) {
-        slot_clear(record, slot);
+        slot_clear(&record->slot[i]);
+        section->record = NULL;
         return false;
     }
     section->record = record;
-    section->slot = slot;
+    section->slot = i;
     return true;
 }
 
 void access_close(struct pcidev_section *section)
 {
-    slot_clear(section->record, section->slot);
+    struct access_record *record = section->record;
+
+    slot_clear(&record->slot[section->slot]);
     section->record = NULL;
 }
 

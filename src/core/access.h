@@ -36,9 +36,8 @@ struct access_slot {
 };
 
 struct access_record {
-    uint32_t used; /* bit per slot; only its own thread looks at it */
+    struct access_slot slot[ACCESS_SLOTS]; /* written by its own thread, read by removals */
     uint16_t held[LOCK_RANKS];
-    struct access_slot slot[ACCESS_SLOTS];
 };
 
 _Static_assert(sizeof(struct access_record) <= PORT_RECORD_SIZE, "the port's record is too small");

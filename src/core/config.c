@@ -19,7 +19,7 @@ static const struct guest_bits {
 
 static bool access_is_fine(unsigned reg, unsigned length)
 {
-    return (length == 1 || length == 2 || length == 4) && reg < 4096 && reg % length == 0;
+    return (length == 1 || length == 2 || length == 4) && reg < 4096 && (reg & (length - 1)) == 0;
 }
 
 static uint32_t ones(unsigned length)
