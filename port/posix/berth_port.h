@@ -105,6 +105,11 @@ static inline void port_read_lock(void)
 #define __has_feature(feature) 0
 #endif
 #if defined(__SANITIZE_THREAD__) || __has_feature(thread_sanitizer)
+#define PORT_TSAN 1
+#else
+#define PORT_TSAN 0
+#endif
+#if PORT_TSAN
 void __tsan_acquire(void *address);
 void __tsan_release(void *address);
 extern char port_grace_period;

@@ -55,6 +55,25 @@ static int stake_on(struct berth_machine *machine, struct sbdf rid, struct rid_e
     return error;
 }
 
+static bool counts(const struct berth_domain *domain)
+{
+    return domain && domain_is_real(domain);
+}
+
+/* With the entry's lock. */
+static void stake_count(struct rid_stake *stake, struct berth_domain *to)
+{
+    struct rid_entry *entry = stake->entry;
+
+    entry->users += (uint32_t)counts(to) - (uint32_t)counts(stake->domain);
+    if (counts(to))
+        entry->owner = to;
+    if (to)
+        berth_domain_get(to);
+    berth_domain_put(stake->domain);
+    stake->domain = to;
+}
+
 static void unstake_from(struct berth_machine *machine, struct rid_entry *entry)
 {
     bool last;
@@ -96,8 +115,11 @@ void rids_unstake(struct pcidev *dev)
     dev->rid_count = 0;
     dev->rids = NULL;
     while (count--) {
+        /* where the context could not be cleared it stays, but not in this device's name */
+        lock_take(&rids[count].entry->lock);
+        stake_count(&rids[count], NULL);
+        lock_drop(&rids[count].entry->lock);
         unstake_from(dev->machine, rids[count].entry);
-        berth_domain_put(rids[count].domain);
     }
     port_free(rids);
 }
@@ -114,11 +136,6 @@ void rids_destroy(struct berth_machine *machine)
 }
 
 /* ---- moving contexts ---- */
-
-static bool counts(const struct berth_domain *domain)
-{
-    return domain && domain_is_real(domain);
-}
 
 /* With the entry's lock: whether @stake may be counted for @to. */
 static int entry_check(const struct rid_stake *stake, const struct berth_domain *to,
@@ -149,19 +166,6 @@ static struct space *entry_target(const struct pcidev *dev, const struct rid_sta
         return entry->owner->space;
     return to && atomic_load_explicit(&entry->stakes, memory_order_relaxed) == 1 ? dev->quarantine
                                                                                  : NULL;
-}
-
-static void stake_count(struct rid_stake *stake, struct berth_domain *to)
-{
-    struct rid_entry *entry = stake->entry;
-
-    entry->users += (uint32_t)counts(to) - (uint32_t)counts(stake->domain);
-    if (counts(to))
-        entry->owner = to;
-    if (to)
-        berth_domain_get(to);
-    berth_domain_put(stake->domain);
-    stake->domain = to;
 }
 
 static int stake_move(struct pcidev *dev, struct rid_stake *stake, struct berth_domain *to,

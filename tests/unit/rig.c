@@ -5,7 +5,13 @@
 
 #include <berth_port.h>
 
+#define INTERRUPT_PIN 0x3d
+
 static const char tag_test[] = "test";
+
+const struct sbdf rig_port = {0, 0, 0x10}, rig_pf = {0, 1, 0}, rig_nvme = {0, 2, 0},
+                  rig_nvme2 = {0, 6, 0}, rig_pci_bridge = {0, 3, 0}, rig_legacy = {0, 4, 0x00},
+                  rig_legacy2 = {0, 4, 0x08}, rig_phantom = {0, 5, 0};
 
 static void record(void *context, const struct berth_event *event)
 {
@@ -27,19 +33,45 @@ void rig_begin(struct rig *rig)
     mb_init(&rig->builder);
 }
 
+void rig_standard(struct rig *rig)
+{
+    struct machine_builder *b = &rig->builder;
+
+    mb_host_bridge(b, at(0, 0, 0));
+    mb_root_port(b, at(0, 1, 0), 1, 1);
+    mb_pf(b, rig_pf, 4, 128, 2);
+    mb_root_port(b, rig_port, 2, 2);
+    mb_put(mb_endpoint(b, rig_nvme), INTERRUPT_PIN, 1, 1);
+    mb_root_port(b, at(0, 3, 0), 3, 4);
+    mb_pcie_pci_bridge(b, rig_pci_bridge, 4, 4);
+    mb_pci_endpoint(b, rig_legacy);
+    mb_pci_endpoint(b, rig_legacy2);
+    mb_root_port(b, at(0, 4, 0), 5, 5);
+    mb_phantom(b, rig_phantom, 2);
+    mb_root_port(b, at(0, 5, 0), 6, 6);
+    mb_endpoint(b, rig_nvme2);
+}
+
+struct sbdf rig_vf(unsigned index)
+{
+    return sbdf_from_key(sbdf_key(rig_pf) + 128 + 2 * index);
+}
+
 void rig_up_empty(struct rig *rig, rig_configure *configure)
 {
     struct berth_machine_config config = {
         .host = &sim_host_ops,
-        .iommu = &sim_iommu_ops,
+        .iommu = &tape_iommu_ops,
         .event = record,
         .event_context = rig,
     };
     struct capture_error error;
 
     port_posix_warp(true);
-    assert_int_equal(sim_create(mb_capture(&rig->builder), NULL, &rig->sim, &error), 0);
-    config.host_context = config.iommu_context = rig->sim;
+    assert_int_equal(sim_create(mb_capture(&rig->builder), &rig->options, &rig->sim, &error), 0);
+    rig->tape.sim = rig->sim;
+    config.host_context = rig->sim;
+    config.iommu_context = &rig->tape;
     sim_counters(rig->sim, &rig->empty);
     if (configure)
         configure(&config);
@@ -138,43 +170,6 @@ struct berth_request rig_request(struct rig *rig)
 {
     rig->why = (struct berth_refusal){.reason = BERTH_REASON_NONE};
     return (struct berth_request){.why = &rig->why};
-}
-
-int rig_add(struct rig *rig, struct sbdf sbdf)
-{
-    const struct berth_request request = rig_request(rig);
-
-    return pcidev_add(rig->machine, sbdf, NULL, &request);
-}
-
-int rig_remove(struct rig *rig, struct sbdf sbdf, enum pcidev_remove_mode mode)
-{
-    const struct berth_request request = rig_request(rig);
-    struct pcidev *dev = rig_dev(rig, sbdf);
-    int error = pcidev_remove(dev, mode, &request);
-
-    rig_put(dev);
-    return error;
-}
-
-int rig_assign(struct rig *rig, struct sbdf sbdf, struct berth_domain *to)
-{
-    const struct berth_request request = rig_request(rig);
-    struct pcidev *dev = rig_dev(rig, sbdf);
-    int error = pcidev_assign(dev, to, &request);
-
-    rig_put(dev);
-    return error;
-}
-
-int rig_deassign(struct rig *rig, struct sbdf sbdf, struct berth_domain *from)
-{
-    const struct berth_request request = rig_request(rig);
-    struct pcidev *dev = rig_dev(rig, sbdf);
-    int error = pcidev_deassign(dev, from, &request);
-
-    rig_put(dev);
-    return error;
 }
 
 void rig_expect_owner(struct rig *rig, struct sbdf sbdf, const char *name)

@@ -24,6 +24,7 @@
 
 #include "host/sim/sim.h"
 #include "tests/unit/machines.h"
+#include "tests/unit/tape.h"
 
 #define RIG_EVENTS 4096
 
@@ -37,6 +38,8 @@ struct rig {
     struct berth_event events[RIG_EVENTS];
     _Atomic unsigned event_count;
     unsigned leaks_expected;
+    struct tape tape;           /* what the IOMMU was asked for */
+    struct sim_options options; /* of the simulator: set before rig_up() */
 };
 
 /** Changes the configuration of the machine before it is created. */
@@ -44,12 +47,27 @@ typedef void rig_configure(struct berth_machine_config *config);
 
 /** mb_init() of rig->builder; then add functions, then rig_up(). */
 void rig_begin(struct rig *rig);
+/** Between rig_begin() and rig_up(): the machine of rig_nvme and its neighbours below. */
+void rig_standard(struct rig *rig);
 /** Makes simulator and machine, and adds every function. */
 void rig_up(struct rig *rig, rig_configure *configure);
 /** The same, but adds nothing. */
 void rig_up_empty(struct rig *rig, rig_configure *configure);
 /** Destroys the machine; claims, contexts, spaces and mappings must be as before. */
 void rig_down(struct rig *rig);
+
+/*
+ * The standard machine: a host bridge; behind root ports of their own a PF with up to 4 VFs, two
+ * NVMe endpoints, a PCIe-to-PCI bridge with two conventional functions, an endpoint with phantom
+ * functions 2, 4 and 6.
+ */
+extern const struct sbdf rig_port, rig_pf, rig_nvme, rig_nvme2, rig_pci_bridge, rig_legacy,
+    rig_legacy2, rig_phantom;
+/** VF @index of rig_pf, once it is enabled. */
+struct sbdf rig_vf(unsigned index);
+
+/** A function as it was captured. */
+struct capture_function *rig_function(struct rig *rig, struct sbdf sbdf);
 
 /** A reference with tag "test"; the test fails where there is no such device. */
 struct pcidev *rig_dev(struct rig *rig, struct sbdf sbdf);
@@ -67,6 +85,58 @@ int rig_add(struct rig *rig, struct sbdf sbdf);
 int rig_remove(struct rig *rig, struct sbdf sbdf, enum pcidev_remove_mode mode);
 int rig_assign(struct rig *rig, struct sbdf sbdf, struct berth_domain *to);
 int rig_deassign(struct rig *rig, struct sbdf sbdf, struct berth_domain *from);
+
+int rig_reset(struct rig *rig, struct sbdf sbdf);
+int rig_sriov(struct rig *rig, struct sbdf pf, unsigned vfs);
+int rig_readd(struct rig *rig, struct sbdf sbdf, const struct pcidev_add_info *info);
+/** Turns @count VFs of rig_pf on and adds them. */
+void rig_add_vfs(struct rig *rig, unsigned count);
+/** Removes the device, gives it reserved regions, adds it again. */
+void rig_reserve(struct rig *rig, struct sbdf sbdf, const struct berth_reserved *list,
+                 unsigned count);
+/** From the hardware domain into quarantine. */
+void rig_quarantine(struct rig *rig, struct sbdf sbdf);
+/** Pulls the card, and tells the core. */
+void rig_pull(struct rig *rig, struct sbdf sbdf);
+
+/** Config space of a registered device, past its owner: inside a section. */
+uint32_t rig_peek(struct rig *rig, struct sbdf sbdf, unsigned reg, unsigned length);
+void rig_poke(struct rig *rig, struct sbdf sbdf, unsigned reg, unsigned length, uint32_t value);
+
+/** @error is @expected, and the refusal that came with it has @reason. */
+#define rig_expect_refused(rig, error, expected, reason) \
+    rig_refused_at(rig, error, expected, reason, __FILE__, __LINE__)
+void rig_refused_at(struct rig *rig, int error, int expected, enum berth_reason reason,
+                    const char *file, int line);
+
+/* ---- "with the device as before" ---- */
+
+struct rig_state {
+    struct pcidev_info info;
+    struct sim_counters counters;
+    uint32_t command;
+    unsigned devices, domain_devices[3];
+};
+
+struct rig_state rig_remember(struct rig *rig, struct sbdf sbdf);
+/** Nothing has changed since: owner, flags, references, registers, contexts, mappings. */
+#define rig_expect_as_before(rig, before) rig_same_at(rig, before, __FILE__, __LINE__)
+void rig_same_at(struct rig *rig, const struct rig_state *before, const char *file, int line);
+
+/* ---- a guest that answers ---- */
+
+struct rig_vm {
+    struct rig *rig;
+    struct berth_domain *domain;
+    _Atomic unsigned withdrawn, restored, crashed, asked;
+    _Atomic int withdraw_error, restore_error;
+    _Atomic bool block;    /* withdraw waits for as long as it is on */
+    _Atomic bool blocking; /* it does */
+};
+
+void rig_vm_up(struct rig *rig, struct rig_vm *vm, const char *name);
+/** Destroys the domain and drops it. */
+void rig_vm_down(struct rig_vm *vm);
 
 /** The owner's name is @name. */
 void rig_expect_owner(struct rig *rig, struct sbdf sbdf, const char *name);
