@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The methods of the control socket, as docs/control.md lists them.
+ */
+#ifndef BERTH_CONTROL_METHODS_H
+#define BERTH_CONTROL_METHODS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "front/control/call.h"
+
+struct method {
+    const char *name;
+    call_fn *run;
+    uint32_t required, optional; /* bits of enum parameter */
+    bool slow;                   /* may sleep: runs in a thread of its own, never in the loop */
+};
+
+/** Finds a method or NULL. */
+const struct method *method_find(const char *name);
+
+/** What a method asks of the core about a device that was found. */
+typedef int transition_fn(struct call *call, struct pcidev *dev,
+                          const struct berth_request *request);
+
+/** Sets the number of VFs, with their objects: all of it, or nothing has changed. */
+transition_fn sriov_set;
+
+call_fn method_device_list, method_device_show, method_device_refs;
+call_fn method_device_add, method_device_readd, method_device_remove;
+call_fn method_device_assign, method_device_deassign, method_device_release;
+call_fn method_device_reset, method_device_sriov, method_device_hold, method_device_unhold;
+call_fn method_domain_create, method_domain_destroy, method_domain_list;
+call_fn method_sim_pull, method_sim_return, method_sim_vanish_after, method_sim_hang_reset,
+    method_sim_fail;
+call_fn method_sim_dma, method_sim_irq, method_sim_counters;
+
+#endif

@@ -1,0 +1,351 @@
+/* SPDX-License-Identifier: MIT */
+#include "tools/berth/torture.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <berth_port.h>
+
+#include "tools/berth/commands.h"
+#include "tools/berth/table.h"
+
+/*
+ * Half of the time the clock is warped: sleeping moves it forward and returns at once. That way the
+ * long waits of resets are run through by the thousand, and in the other half others really meet a
+ * device that is in the middle of one.
+ */
+#define WARP_TURN_NS (500 * RUN_MS)
+
+/* ---- one thread ---- */
+
+static const struct torture_op *op_of(unsigned index)
+{
+    unsigned transitions = 0;
+
+    while (torture_transitions[transitions].name && transitions < index)
+        transitions++;
+    /* behind the last one of the first table comes the second one, which ends without a name */
+    return torture_transitions[transitions].name ? &torture_transitions[transitions]
+                                                 : &torture_probes[index - transitions];
+}
+
+static unsigned op_weight(const struct torture *torture, const struct torture_op *op)
+{
+    return op->failing && !torture->options.fail ? 0 : op->weight;
+}
+
+static unsigned op_choose(struct torturer *t)
+{
+    const struct torture_op *op;
+    uint32_t total = 0, at;
+    unsigned i;
+
+    for (i = 0; (op = op_of(i))->name; i++)
+        total += op_weight(t->torture, op);
+    at = torture_chance(t, total);
+    for (i = 0; at >= op_weight(t->torture, op_of(i)); i++)
+        at -= op_weight(t->torture, op_of(i));
+    return i;
+}
+
+static void op_run(struct torturer *t)
+{
+    unsigned index = op_choose(t);
+    const struct torture_op *op = op_of(index);
+    struct torture_tally *tally = &t->tally[index];
+    uint64_t begin = run_now_ns(), took;
+
+    worker_does(t->worker, op->name);
+    if (op->run(t))
+        atomic_fetch_add_explicit(&tally->refused, 1, memory_order_relaxed);
+    else
+        atomic_fetch_add_explicit(&tally->done, 1, memory_order_relaxed);
+    took = run_now_ns() - begin;
+    if (took > tally->longest_ns)
+        tally->longest_ns = took;
+}
+
+static void torturer_run(struct worker *worker, void *context)
+{
+    struct torturer *t = context;
+
+    t->worker = worker;
+    while (!atomic_load_explicit(&t->torture->stop, memory_order_relaxed))
+        op_run(t);
+    for (unsigned i = 0; i < TORTURE_HANDLES; i++) {
+        if (t->handles[i])
+            pcidev_handle_close(t->handles[i]);
+    }
+}
+
+/* ---- sums ---- */
+
+static uint64_t op_sum(const struct torture *torture, unsigned op, bool refused)
+{
+    uint64_t sum = 0;
+
+    for (unsigned i = 0; i < torture->options.threads; i++) {
+        const struct torture_tally *tally = &torture->torturers[i].tally[op];
+
+        sum += atomic_load(refused ? &tally->refused : &tally->done);
+    }
+    return sum;
+}
+
+static uint64_t op_longest(const struct torture *torture, unsigned op)
+{
+    uint64_t longest = 0;
+
+    for (unsigned i = 0; i < torture->options.threads; i++) {
+        uint64_t own = torture->torturers[i].tally[op].longest_ns;
+
+        longest = own > longest ? own : longest;
+    }
+    return longest;
+}
+
+static uint64_t all_sum(const struct torture *torture, bool refused)
+{
+    uint64_t sum = 0;
+
+    for (unsigned op = 0; op_of(op)->name; op++)
+        sum += op_sum(torture, op, refused);
+    return sum;
+}
+
+/* ---- while it runs ---- */
+
+static void stuck_check(struct torture *torture)
+{
+    const struct worker *stuck = workers_stuck(torture->workers, torture->options.threads + 1);
+
+    if (stuck)
+        report_stuck(&torture->options, &torture->flaws, stuck);
+}
+
+static void tell(struct torture *torture, struct pace *pace)
+{
+    uint64_t done = all_sum(torture, false);
+    char number[16];
+
+    pace_tell(pace,
+              "%5.1f s left  %7s operations  %7s refused  %6" PRIu64 " removals  %" PRIu64
+              " touches after removal",
+              pace_left(pace), number_short((double)done, number),
+              number_short((double)all_sum(torture, true), (char[16]){0}),
+              atomic_load(&torture->removals), run_machine_touches(&torture->machine));
+}
+
+static void watch(struct torture *torture, struct pace *pace)
+{
+    while (pace_tick(pace)) {
+        stuck_check(torture);
+        port_posix_warp((run_now_ns() - pace->begin_ns) / WARP_TURN_NS % 2);
+        if (pace_due(pace))
+            tell(torture, pace);
+    }
+    tell(torture, pace);
+    pace_end(pace);
+}
+
+static void wait_for(struct torture *torture, struct worker *workers, unsigned count)
+{
+    while (!workers_ended(workers, count)) {
+        stuck_check(torture);
+        run_sleep_ns(RUN_MS);
+    }
+    workers_join(workers, count);
+}
+
+static int threads_run(struct torture *torture, struct pace *pace)
+{
+    unsigned started = 0;
+    int error = 0;
+
+    while (started < torture->options.threads && !error) {
+        error = worker_start(&torture->workers[started], "a torturer", torturer_run,
+                             &torture->torturers[started]);
+        started += !error;
+    }
+    if (!error)
+        watch(torture, pace);
+    atomic_store(&torture->stop, true);
+    wait_for(torture, torture->workers, started);
+    port_posix_warp(true); /* the rest need not take its time */
+    if (!error)
+        error = worker_start(&torture->workers[started], "the end", torture_end, torture);
+    if (!error)
+        wait_for(torture, &torture->workers[started], 1);
+    return error;
+}
+
+/* ---- the report ---- */
+
+static json_t *operations_json(const struct torture *torture)
+{
+    json_t *list = json_array();
+
+    for (unsigned op = 0; op_of(op)->name; op++) {
+        if (!op_weight(torture, op_of(op)))
+            continue;
+        json_array_append_new(list, json_pack("{s:s, s:I, s:I, s:I}", "operation", op_of(op)->name,
+                                              "done", (json_int_t)op_sum(torture, op, false),
+                                              "refused", (json_int_t)op_sum(torture, op, true),
+                                              "longest_ns", (json_int_t)op_longest(torture, op)));
+    }
+    return list;
+}
+
+static void report_print(const json_t *report)
+{
+    static const struct column columns[] = {
+        {"OPERATION", cell_value, "operation", false},
+        {"DONE", cell_value, "done", true},
+        {"REFUSED", cell_value, "refused", true},
+        {"LONGEST (ms)", cell_ms, "longest_ns", true},
+    };
+
+    table_print(columns, sizeof(columns) / sizeof(columns[0]),
+                json_object_get(report, "operations"));
+    printf("\n%" JSON_INTEGER_FORMAT " removals; devices broken %" JSON_INTEGER_FORMAT
+           ", contained %" JSON_INTEGER_FORMAT ", guests crashed %" JSON_INTEGER_FORMAT "\n",
+           json_integer_value(json_object_get(report, "removals")),
+           json_integer_value(json_object_get(report, "broken")),
+           json_integer_value(json_object_get(report, "contained")),
+           json_integer_value(json_object_get(report, "crashed")));
+    report_verdict_print(report);
+}
+
+static json_t *event_json(const struct torture *torture, enum berth_event_kind kind)
+{
+    return json_integer((json_int_t)atomic_load(&torture->machine.events[kind]));
+}
+
+static int report(struct torture *torture)
+{
+    const struct run_proof proof = {
+        .accesses = atomic_load(&torture->accesses),
+        .removals = atomic_load(&torture->removals),
+        .interrupted = interrupt_seen(),
+    };
+    json_t *json = json_pack(
+        "{s:s, s:I, s:i, s:b, s:o, s:I, s:o, s:o, s:o}", "machine", torture->machine.title, "seed",
+        (json_int_t)torture->options.seed, "threads", (int)torture->options.threads, "fail",
+        torture->options.fail, "operations", operations_json(torture), "removals",
+        (json_int_t)proof.removals, "broken", event_json(torture, BERTH_EVENT_BROKEN), "contained",
+        event_json(torture, BERTH_EVENT_CONTAINED), "crashed",
+        event_json(torture, BERTH_EVENT_CRASHED));
+    int code = report_verdict(json, &torture->flaws, &proof);
+
+    if (torture->options.json)
+        json_print(json);
+    else
+        report_print(json);
+    json_decref(json);
+    return code;
+}
+
+/* ---- the command ---- */
+
+static void fault_tell(void *context, struct sbdf rid)
+{
+    (void)berth_machine_fault(context, rid);
+}
+
+static int prepare(struct torture *torture)
+{
+    const unsigned threads = torture->options.threads;
+    const size_t workers_size = (threads + 1) * sizeof(*torture->workers);
+
+    torture->asked = calloc(torture->machine.capture.count, sizeof(*torture->asked));
+    torture->torturers = calloc(threads, sizeof(*torture->torturers));
+    torture->workers = aligned_alloc(_Alignof(struct worker), workers_size);
+    if (!torture->asked || !torture->torturers || !torture->workers)
+        return -ENOMEM;
+    memset(torture->workers, 0, workers_size);
+    for (unsigned i = 0; i <= threads; i++)
+        atomic_store(&torture->workers[i].ended, true); /* until it is started */
+    for (unsigned i = 0; i < threads; i++) {
+        torture->torturers[i].torture = torture;
+        torture->torturers[i].chance = chance_make(torture->options.seed, i);
+    }
+    atomic_store(&torture->failing, torture->options.fail);
+    sim_on_fault(torture->machine.sim, fault_tell, torture->machine.machine);
+    return berth_domain_create(torture->machine.machine, "stranger", NULL, NULL,
+                               &torture->stranger);
+}
+
+static void events_check(struct torture *torture)
+{
+    uint64_t crashed = atomic_load(&torture->machine.events[BERTH_EVENT_CRASHED]);
+    uint64_t leaks = atomic_load(&torture->machine.events[BERTH_EVENT_LEAK]);
+
+    if (torture->options.fail)
+        return;
+    if (crashed)
+        flaw_found(&torture->flaws, FLAW_BROKEN, "%" PRIu64 " guests crashed", crashed);
+    if (leaks)
+        flaw_found(&torture->flaws, FLAW_REFERENCES, "%" PRIu64 " leaks reported", leaks);
+}
+
+static int perform(struct torture *torture)
+{
+    struct run_excuse excuse;
+    struct pace pace;
+    int error;
+
+    pace_begin(&pace, torture->options.duration_ns, torture->options.json);
+    error = threads_run(torture, &pace);
+    if (error)
+        flaw_found(&torture->flaws, FLAW_REFUSED, "a thread cannot be started: %s",
+                   strerror(-error));
+    sim_on_fault(torture->machine.sim, NULL, NULL);
+    excuse = torture_excuse(torture);
+    run_machine_close(&torture->machine, &torture->flaws, &excuse);
+    events_check(torture);
+    return report(torture);
+}
+
+static void torture_free(struct torture *torture)
+{
+    berth_domain_put(torture->stranger);
+    run_machine_free(&torture->machine);
+    flaws_destroy(&torture->flaws);
+    free(torture->asked);
+    free(torture->torturers);
+    free(torture->workers);
+}
+
+int cmd_torture(int argc, char **argv)
+{
+    static const struct sim_options quick = {
+        .flr_ns = 5 * RUN_MS,
+        .bus_reset_ns = 5 * RUN_MS,
+        .pm_reset_ns = 5 * RUN_MS,
+        .vf_enable_ns = 5 * RUN_MS,
+    };
+    struct torture torture = {.stop = false};
+    char problem[RUN_LINE_SIZE];
+    int code = EXIT_REFUSED;
+
+    flaws_init(&torture.flaws);
+    run_options_parse(RUN_TORTURE, argc, argv, &torture.options);
+    interrupt_catch();
+    if (!torture.options.json)
+        printf("seed %" PRIu64 "\n", torture.options.seed);
+    if (run_machine_open(&torture.machine, torture.options.machine, &quick, problem)) {
+        report_problem(&torture.options, problem);
+    } else {
+        if (!torture.options.json)
+            puts(torture.machine.title);
+        if (prepare(&torture))
+            report_problem(&torture.options, "the threads cannot be prepared");
+        else
+            code = perform(&torture);
+    }
+    torture_free(&torture);
+    return code;
+}
