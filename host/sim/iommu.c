@@ -195,20 +195,22 @@ static int op_flush(void *iommu, struct sbdf rid, void *old_space)
     struct sim *sim = iommu;
     const struct sim_function *f = sim_function_of_rid(sim, rid);
     struct sim_context *c = sim_context_find(sim, rid);
+    const bool hangs = f && atomic_load(&f->hang_on_flush);
     int error = sim_planned(sim, SIM_OP_FLUSH);
 
     if (error)
         return error;
-    if (f && atomic_load(&f->hang_on_flush))
+    /* the cache of a card that was pulled is gone with it, whatever the invalidation came to */
+    if (hangs && sim_plugged(f))
         return -ETIMEDOUT;
     if (!c)
-        return 0;
+        return hangs ? -ETIMEDOUT : 0;
     pthread_mutex_lock(&c->lock);
     for (unsigned i = 0; c->cache && i < CACHE_ENTRIES; i++)
         if (c->cache[i].space == old_space)
             drop_entry(&c->cache[i]);
     pthread_mutex_unlock(&c->lock);
-    return 0;
+    return hangs ? -ETIMEDOUT : 0;
 }
 
 int sim_hang_on_flush(struct sim *sim, struct sbdf rid, bool on)
