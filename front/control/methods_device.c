@@ -92,14 +92,16 @@ static unsigned holders_without_us(struct berth_holder *list, unsigned count)
 
 static int refs_done(struct call *call, struct pcidev *dev)
 {
-    struct berth_holder list[BERTH_HOLDERS_MAX];
+    struct berth_holder list[BERTH_HOLDERS_MAX], inside[BERTH_HOLDERS_MAX];
     unsigned count = holders_without_us(list, pcidev_holders(dev, list, BERTH_HOLDERS_MAX));
+    unsigned sections = pcidev_sections(dev, inside, BERTH_HOLDERS_MAX);
     unsigned total = 0;
 
     for (unsigned i = 0; i < count; i++)
         total += list[i].count;
-    return call_done(call, json_pack("{s:o, s:i, s:o}", "device", shape_sbdf(pcidev_sbdf(dev)),
-                                     "references", total, "holders", shape_holders(list, count)));
+    return call_done(call, json_pack("{s:o, s:i, s:o, s:o}", "device", shape_sbdf(pcidev_sbdf(dev)),
+                                     "references", total, "holders", shape_holders(list, count),
+                                     "sections", shape_holders(inside, sections)));
 }
 
 int method_device_refs(struct call *call)

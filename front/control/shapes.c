@@ -64,6 +64,7 @@ static json_t *device_flags(const struct pcidev_info *info)
         {info->hidden, "hidden"},
         {info->read_only, "read-only"},
         {info->contained, "contained"},
+        {info->in_transition, "in-transition"},
         {info->is_vf, "vf"},
         {info->extended_function, "extended-function"},
         {info->ext_aliased, "extended-space-aliased"},
@@ -132,8 +133,9 @@ static json_t *device_place(const struct pcidev_info *info)
 {
     const bool bridge = info->secondary_bus || info->subordinate_bus;
 
-    return json_pack("{s:o?, s:o?, s:o?, s:o?, s:o?, s:o}", "numa_node",
-                     info->numa_node < 0 ? NULL : json_integer(info->numa_node), "parent",
+    return json_pack("{s:o?, s:o?, s:o?, s:o?, s:o?, s:o?, s:o}", "numa_node",
+                     info->numa_node < 0 ? NULL : json_integer(info->numa_node), "iommu_group",
+                     info->has_group ? json_integer(info->group) : NULL, "parent",
                      info->has_parent ? shape_sbdf(info->parent) : NULL, "pf",
                      info->is_vf ? shape_sbdf(info->pf) : NULL, "secondary_bus",
                      bridge ? shape_hex(info->secondary_bus, 2) : NULL, "subordinate_bus",

@@ -295,6 +295,8 @@ struct pcidev_info {
     uint16_t vfs, total_vfs;                /* of a PF: enabled, possible */
     uint8_t phantom_stride;                 /* 0: none */
     uint8_t secondary_bus, subordinate_bus; /* of a bridge */
+    bool has_group;
+    uint32_t group; /* the IOMMU's isolation group, see pcidev_group() */
     bool has_parent;
     struct sbdf parent;  /* the bridge above */
     uint32_t errata;     /* bits of PCIDEV_ERRATUM_* */

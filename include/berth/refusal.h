@@ -43,6 +43,7 @@ enum berth_reason {
     BERTH_REASON_GUEST_OWNS,   /* R1: a guest owns it */
     BERTH_REASON_OWNED,        /* O1: it belongs to somebody else already */
     BERTH_REASON_NOT_OWNER,    /* O1: deassign names a domain that does not own it */
+    BERTH_REASON_NOT_LENT,     /* O1: no guest has it, so none can give it back */
     BERTH_REASON_HAS_VFS,      /* R1: a PF with VFs */
     BERTH_REASON_HAS_CHILDREN, /* R1: a bridge with devices behind it */
     BERTH_REASON_REFERENCED,   /* R3: strict, and references are left */

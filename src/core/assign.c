@@ -221,10 +221,10 @@ int pcidev_test_assign(struct pcidev *dev, struct berth_domain *to,
 
 static int deassign_check(struct transition *t, const struct berth_domain *from)
 {
+    if (!domain_is_guest(t->from))
+        return refuse_domain(&t->why, -EINVAL, BERTH_REASON_NOT_LENT, t->from);
     if (t->from != from)
         return refuse_domain(&t->why, -EINVAL, BERTH_REASON_NOT_OWNER, t->from);
-    if (!domain_is_guest(from))
-        return refuse(&t->why, -EINVAL, BERTH_REASON_BAD_ARGUMENT);
     return 0;
 }
 

@@ -321,6 +321,7 @@ void pcidev_snapshot(struct pcidev *dev, struct pcidev_info *info)
         info->pf = dev->pf->sbdf;
     info->children = topology_children(dev);
     info->has_parent = topology_parent(dev, &info->parent);
+    info->has_group = pcidev_group(dev, &info->group) == 0;
     if (locked) {
         snapshot_details(dev, info);
         lock_drop(&dev->lock);

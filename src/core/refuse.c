@@ -42,6 +42,8 @@ static const struct reason reasons[BERTH_REASON_COUNT] = {
     [BERTH_REASON_OWNED] = {"owned", "O1", "%d belongs to %D already", "deassign it from %D first"},
     [BERTH_REASON_NOT_OWNER] = {"not-owner", "O1", "%d belongs to %D",
                                 "deassign it from its owner"},
+    [BERTH_REASON_NOT_LENT] = {"not-lent", "O1", "%d is with %D and lent to no guest",
+                               "there is nothing to take back"},
     [BERTH_REASON_HAS_VFS] = {"has-vfs", "R1", "%d is a PF with %n VFs",
                               "remove its VFs and give them back first, or remove it by force"},
     [BERTH_REASON_HAS_CHILDREN] = {"has-children", "R1",

@@ -133,8 +133,8 @@ class Refusals(ServerTest):
         self.refused("self-assign", "EINVAL", "assign", NVME, "vm1", "--as", "vm1")
 
     def test_not_owned(self):
-        self.refused("not-owner", "EINVAL", "deassign", NVME, "vm1")
-        self.refused("bad-argument", "EINVAL", "deassign", NVME)
+        self.refused("not-lent", "EINVAL", "deassign", NVME, "vm1")
+        self.refused("not-lent", "EINVAL", "deassign", NVME)
 
     def test_pf_with_vfs(self):
         refusal = self.refused("has-vfs", "EBUSY", "remove", "0000:01:00.0")
@@ -172,6 +172,11 @@ class States(ServerTest):
         for device in self.server.json("ls")["devices"]:
             if device["owner"] == "quarantine":
                 self.fine("release", device["sbdf"])
+
+    def test_only_the_owner_gives_back(self):
+        self.fine("assign", NVME, "vm1")
+        self.refused("not-owner", "EINVAL", "deassign", NVME, "vm2")
+        self.fine("deassign", NVME, "vm1")
 
     def test_assign_twice(self):
         self.fine("assign", NVME, "vm1")

@@ -106,6 +106,7 @@ void print_device(const struct command_line *line, json_t *result)
         {"State", cell_state, "state", false},
         {"Owner", cell_owner, "owner", false},
         {"NUMA node", cell_value, "numa_node", false},
+        {"IOMMU group", cell_value, "iommu_group", false},
         {"Bridge above", cell_value, "parent", false},
         {"Buses behind", cell_buses, "secondary_bus", false},
         {"Physical function", cell_value, "pf", false},
@@ -162,10 +163,17 @@ void print_refs(const struct command_line *line, json_t *result)
         {"WHAT IT IS", cell_meaning, "tag", false},
     };
 
+    static const struct column inside[] = {
+        {"INSIDE A SECTION", cell_value, "tag", false},
+        {"COUNT", cell_value, "count", true},
+    };
+
     (void)line;
     printf("%s has %" JSON_INTEGER_FORMAT " references\n", string_of(result, "device"),
            number_of(result, "references"));
     table_print(columns, COUNT(columns), json_object_get(result, "holders"));
+    if (json_array_size(json_object_get(result, "sections")))
+        table_print(inside, COUNT(inside), json_object_get(result, "sections"));
 }
 
 /* ---- what a transition came to ---- */
