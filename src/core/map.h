@@ -44,7 +44,7 @@ static inline void *sbdf_map_step(const struct sbdf_map *map, uint64_t *cursor)
     uint32_t key = (uint32_t)*cursor;
     void *item = *cursor > UINT32_MAX ? NULL : sbdf_map_next(map, &key);
 
-    *cursor = (uint64_t)key + 1;
+    *cursor = item ? (uint64_t)key + 1 : (uint64_t)UINT32_MAX + 1;
     return item;
 }
 

@@ -135,7 +135,7 @@ static void test_O1_only_the_owner_is_deassigned(void **state)
                        BERTH_REASON_NOT_OWNER);
     rig_expect_as_before(&rig, &before);
     rig_expect_refused(&rig, rig_deassign(&rig, rig_nvme2, hwdom()), -EINVAL,
-                       BERTH_REASON_BAD_ARGUMENT);
+                       BERTH_REASON_NOT_LENT);
     rig_expect_owner(&rig, rig_nvme2, "hwdom");
 }
 

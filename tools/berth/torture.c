@@ -25,7 +25,7 @@ static const struct torture_op *op_of(unsigned index)
 {
     unsigned transitions = 0;
 
-    while (torture_transitions[transitions].name && transitions < index)
+    while (transitions < index && torture_transitions[transitions].name)
         transitions++;
     /* behind the last one of the first table comes the second one, which ends without a name */
     return torture_transitions[transitions].name ? &torture_transitions[transitions]
