@@ -94,8 +94,8 @@ void berth_domain_put(struct berth_domain *domain);
 const char *berth_domain_name(const struct berth_domain *domain);
 uint32_t berth_domain_id(const struct berth_domain *domain);
 enum berth_domain_kind berth_domain_kind(const struct berth_domain *domain);
-/** The machine's IOMMU space behind it, NULL without an IOMMU. Context: any; goes with the domain.
- */
+/** The machine's IOMMU space behind it, NULL without an IOMMU. Context: any, but not while the
+ * domain is being destroyed, which frees the space. */
 void *berth_domain_space(const struct berth_domain *domain);
 
 /** What changes: a snapshot. Context: any. */

@@ -61,6 +61,8 @@ enum berth_quarantine {
 struct berth_policy {
     enum berth_quarantine quarantine;
     bool reserved_relaxed;  /* lend devices with reserved memory although it opens a hole (M24) */
+    bool shared_groups;     /* lend devices apart that the IOMMU cannot keep apart (O4): a choice to
+                               make only where every user of the group is trusted */
     bool require_reset;     /* refuse to lend a device that cannot be reset (K10) */
     uint64_t deadline_ns;   /* default for operations without one; 0: 2 seconds */
     uint64_t reset_wait_ns; /* how long a device may take to come back; 0: 1 second */

@@ -37,12 +37,15 @@ enum berth_reason {
     BERTH_REASON_EXISTS,        /* R6: the address is taken by a device that is present */
     BERTH_REASON_REMOVED,       /* R1: the object is left, the device was removed */
     BERTH_REASON_NO_PF,         /* M04: a VF needs its PF first */
+    BERTH_REASON_NOT_A_VF,      /* M04: not one of the VFs that the PF has enabled */
     BERTH_REASON_OTHER_DEVICE,  /* M08: re-add found another device at the address */
     BERTH_REASON_HOST_CLAIM,    /* the host would not hand the function over */
     /* state */
     BERTH_REASON_GUEST_OWNS,   /* R1: a guest owns it */
     BERTH_REASON_OWNED,        /* O1: it belongs to somebody else already */
     BERTH_REASON_NOT_OWNER,    /* O1: deassign names a domain that does not own it */
+    BERTH_REASON_ALREADY,      /* O1: the owner-to-be has it already */
+    BERTH_REASON_NOT_A_GUEST,  /* O5: only guests are destroyed */
     BERTH_REASON_NOT_LENT,     /* O1: no guest has it, so none can give it back */
     BERTH_REASON_HAS_VFS,      /* R1: a PF with VFs */
     BERTH_REASON_HAS_CHILDREN, /* R1: a bridge with devices behind it */
@@ -61,7 +64,9 @@ enum berth_reason {
     BERTH_REASON_ZOMBIE,       /* O5: a device could not be taken away from a guest */
     /* isolation */
     BERTH_REASON_NO_IOMMU,        /* nothing could keep the device inside its guest */
+    BERTH_REASON_SHARED_GROUP,    /* O4: in one isolation group with another owner's device */
     BERTH_REASON_SHARED_RID,      /* O4: shares a requester id with another owner's device */
+    BERTH_REASON_LATE_BRIDGE,     /* M05: a bridge above came later and gives it another id */
     BERTH_REASON_RESERVED_STRICT, /* M24: needs reserved memory, and the policy is strict */
     BERTH_REASON_RESERVED_CLASH,  /* M24: reserved regions of two devices overlap unequally */
     BERTH_REASON_TOO_MANY_RIDS,   /* M22: more requester ids than an object can record */

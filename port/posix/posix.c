@@ -214,8 +214,11 @@ void port_fence_heavy(void)
     atomic_thread_fence(memory_order_seq_cst);
 #if BERTH_MEMBARRIER
     port_thread_join();
-    if (port_asymmetric)
-        syscall(__NR_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0);
+    while (port_asymmetric && syscall(__NR_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0)) {
+        if (errno != ENOMEM && errno != EAGAIN && errno != EINTR)
+            abort(); /* readers rely on it: without the fence a removal could lie (A2) */
+        sched_yield();
+    }
 #endif
 }
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Adding a device, and looking at one again (M08). */
+#include "src/core/group.h"
 #include "src/core/memory.h"
+#include "src/core/phantom.h"
 #include "src/core/probe.h"
 #include "src/core/seam.h"
 #include "src/core/space.h"
@@ -10,6 +12,12 @@
 static const char tag_add[] = "add";
 
 /* ---- steps of add ---- */
+
+/* Left in add_run(), however the add ends. */
+static int add_enter(struct transition *t)
+{
+    return topology_enter_above(t->dev, &t->above, &t->why);
+}
 
 static int add_claim(struct transition *t)
 {
@@ -48,6 +56,10 @@ static int add_link_pf(struct transition *t)
         pf = pcidev_find(t->machine, facts.pf, tag_add);
         if (!pf)
             return refuse_other(&t->why, -ENODEV, BERTH_REASON_NO_PF, facts.pf);
+        if (pf->traits.is_vf || !probe_is_vf_of(pf, t->dev->sbdf)) {
+            pcidev_put(pf, tag_add);
+            return refuse_other(&t->why, -ENODEV, BERTH_REASON_NOT_A_VF, facts.pf);
+        }
     } else {
         pf = probe_find_pf(t->machine, t->dev->sbdf, tag_add);
         if (!pf)
@@ -110,10 +122,45 @@ static int add_restore_acs(struct transition *t)
     return cap ? seam_write(t->dev, cap + PCI_ACS_CONTROL, 2, t->saved.command) : 0;
 }
 
+/* What is known to lose invalidations must not cache translations. */
+static int add_errata(struct transition *t)
+{
+    unsigned cap = t->dev->traits.cap[CAP_ATS];
+
+    if (!cap || !(t->dev->traits.errata & PCIDEV_ERRATUM_NO_ATS))
+        return 0;
+    return seam_update16(t->dev, cap + PCI_ATS_CONTROL, PCI_ATS_CONTROL_ENABLE, 0);
+}
+
 /* Bridges do no DMA of their own; what they forward has the ids of the devices behind (F16). */
 static bool has_contexts(const struct pcidev *dev)
 {
     return !device_is_bridge(dev) && dev->traits.type != PCIDEV_HOST_BRIDGE;
+}
+
+/* Into a group that a guest has a part in a new device comes by way of the quarantine (O4). */
+static int add_group(struct transition *t)
+{
+    struct berth_refusal ignored = {.reason = BERTH_REASON_NONE};
+    int error = has_contexts(t->dev) ? group_join(t->dev) : 0;
+
+    if (error)
+        return error;
+    if (group_count(t->dev, t->to, &ignored)) /* never a hidden one: see group_clashes() */
+        t->to = t->machine->quarantine;
+    return 0;
+}
+
+static int add_ungroup(struct transition *t)
+{
+    group_part(t->dev);
+    return 0;
+}
+
+/* A real function is never a phantom (M03): whoever holds its id as one gives it up. */
+static int add_phantoms(struct transition *t)
+{
+    return has_contexts(t->dev) ? phantom_yield(t->dev, &t->why) : 0;
 }
 
 static int add_stake(struct transition *t)
@@ -195,36 +242,31 @@ static int add_unpublish(struct transition *t)
     return 0;
 }
 
-/*
- * The bridge above may be on its way out: it announces that and then looks behind itself, we are
- * in the registry and then look at it. One of the two sees the other.
- */
-static int add_check_above(struct transition *t)
+static int add_check_machine(struct transition *t)
 {
-    struct pcidev *bridge = topology_bridge(t->machine, t->dev->sbdf, tag_add);
-    bool closing = bridge && atomic_load(&bridge->closing);
-
-    if (closing)
-        refuse_other(&t->why, -EBUSY, BERTH_REASON_TRANSITION, bridge->sbdf);
-    pcidev_put(bridge, tag_add);
-    if (closing || atomic_load(&t->machine->closing))
-        return refuse(&t->why, -EBUSY, BERTH_REASON_TEARDOWN);
+    if (atomic_load(&t->machine->closing))
+        return refuse_domain(&t->why, -EBUSY, BERTH_REASON_TEARDOWN, t->machine->hwdom);
     return 0;
 }
 
 static const struct step add_steps[] = {
+    {"enter below bridges", add_enter, NULL},
     {"claim", add_claim, add_unclaim},
     {"link to PF", add_link_pf, add_unlink_pf},
     {"probe", add_probe, NULL},
     {"enable ACS", add_enable_acs, add_restore_acs},
+    {"errata", add_errata, NULL},
+    {"isolation group", add_group, add_ungroup},
+    {"phantoms", add_phantoms, NULL},
     {"requester ids", add_stake, add_unstake},
+    {"quarantine space", step_make_space, step_free_space},
     {"map reserved", step_map_new, step_unmap_new},
     {"attach contexts", step_move, add_detach},
     {"bridge map", add_bridge_map, add_bridge_unmap},
     {"PF map", add_pf_map, add_pf_unmap},
     {"owner", add_own, add_disown},
     {"publish", add_publish, add_unpublish}, /* last: whoever finds it finds it whole */
-    {"check above", add_check_above, NULL},
+    {"check machine", add_check_machine, NULL},
 };
 
 static int add_run(struct transition *t)
@@ -234,6 +276,7 @@ static int add_run(struct transition *t)
     if (error)
         return error;
     error = TRANSITION_RUN(t, add_steps);
+    topology_leave_above(&t->above);
     atomic_store(&t->dev->state, error ? PCIDEV_REMOVED : PCIDEV_PRESENT);
     if (error)
         atomic_fetch_or(&t->dev->gate, GATE_SHUT);
@@ -310,6 +353,20 @@ static int readd_contain(struct transition *t)
     return seam_update16(t->dev, PCI_COMMAND, PCI_COMMAND_MASTER, 0);
 }
 
+/* A PF that was without power has lost its VFs; those that are still registered answer no more. */
+static int readd_vfs(struct transition *t)
+{
+    struct pcidev *dev = t->dev;
+    int error;
+
+    if (!dev->traits.cap[CAP_SRIOV] || dev->pf || dependents_read(&dev->vfs))
+        return 0;
+    error = probe_sriov(dev);
+    if (!error && !atomic_load(&dev->enabled_vfs))
+        topology_unmap_pf(dev);
+    return error;
+}
+
 static int readd_probe(struct transition *t)
 {
     struct pcidev *dev = t->dev;
@@ -328,12 +385,28 @@ static int readd_probe(struct transition *t)
         return error;
     }
     readd_apply(t, &fresh, gate & GATE_DISCONNECTED);
+    return readd_vfs(t);
+}
+
+/* F17: what can't change while the object lives is refused, not dropped. */
+static int readd_check_info(struct transition *t)
+{
+    const struct pcidev_add_info *info = t->info;
+    const struct pcidev *dev = t->dev;
+
+    if (!info)
+        return 0;
+    if ((info->is_vf && !(dev->pf && sbdf_equal(dev->pf->sbdf, info->pf))) ||
+        (info->is_extended && !dev->traits.extended_function))
+        return refuse(&t->why, -EINVAL, BERTH_REASON_BAD_ARGUMENT);
     return 0;
 }
 
 static const struct step readd_steps[] = {
+    {"check info", readd_check_info, NULL},
     {"revoke", step_revoke, step_reopen},
     {"probe", readd_probe, NULL},
+    {"enable ACS", add_enable_acs, NULL}, /* a power-on default, if it was without power */
 };
 
 int pcidev_readd(struct pcidev *dev, const struct pcidev_add_info *info,

@@ -2,6 +2,7 @@
 /* Ownership (O1-O4): assign, deassign, and the answer to "could it be assigned?". */
 #include "src/core/assign.h"
 
+#include "src/core/group.h"
 #include "src/core/seam.h"
 #include "src/core/space.h"
 
@@ -22,7 +23,7 @@ static int check_device(struct transition *t)
         return refuse(&t->why, -EBADF, BERTH_REASON_BROKEN);
     if (to_guest && device_disconnected(dev))
         return refuse(&t->why, -ENODEV, BERTH_REASON_DISCONNECTED);
-    if (to_guest && atomic_load(&dev->enabled_vfs)) /* its reset would take them along */
+    if (atomic_load(&dev->enabled_vfs)) /* its reset would take them along, whoever has them */
         return refuse_number(&t->why, -EBUSY, BERTH_REASON_HAS_VFS, atomic_load(&dev->enabled_vfs));
     return 0;
 }
@@ -31,7 +32,9 @@ static int check_owners(struct transition *t)
 {
     if (t->to->kind == BERTH_DOMAIN_HIDDEN)
         return refuse(&t->why, -EINVAL, BERTH_REASON_BAD_ARGUMENT);
-    if (t->from == t->to || domain_is_guest(t->from))
+    if (t->from == t->to)
+        return refuse_domain(&t->why, -EBUSY, BERTH_REASON_ALREADY, t->from);
+    if (domain_is_guest(t->from))
         return refuse_domain(&t->why, -EBUSY, BERTH_REASON_OWNED, t->from);
     if (berth_domain_state(t->to) != BERTH_DOMAIN_LIVE)
         return refuse_domain(&t->why, -EBUSY, BERTH_REASON_TEARDOWN, t->to);
@@ -61,11 +64,15 @@ static int assign_check(struct transition *t)
 
     if (!error)
         error = check_device(t);
+    if (!error)
+        error = group_check(t->dev, t->to, &t->why);
     if (error || !domain_is_guest(t->to))
         return error;
     if (!t->machine->config.iommu)
         return refuse(&t->why, -EOPNOTSUPP, BERTH_REASON_NO_IOMMU);
-    error = check_reserved(t);
+    error = rids_are_complete(t->dev, &t->why);
+    if (!error)
+        error = check_reserved(t);
     if (!error)
         error = rids_check(t->dev, t->to, &t->why);
     if (!error && t->policy.require_reset && !t->dev->traits.method_count)
@@ -89,35 +96,37 @@ static int assign_leave(struct transition *t)
     return 0;
 }
 
-/* The private space of a device in quarantine: its reserved regions, and what the policy says. */
-static int assign_make_space(struct transition *t)
+/*
+ * Who gains a device counts from the beginning, who loses it to the quarantine counts until the
+ * end: nobody else can slip into the group while the way back may still be needed.
+ */
+static int assign_group(struct transition *t)
 {
-    enum berth_space_kind kind =
-        t->policy.quarantine == BERTH_QUARANTINE_SCRATCH ? BERTH_SPACE_SCRATCH : BERTH_SPACE_BLOCK;
-    int error;
-
-    if (t->to->kind != BERTH_DOMAIN_QUARANTINE)
-        return 0;
-    error = device_free_quarantine(t->dev); /* one that could not be freed before */
-    if (!error)
-        error = space_create(t->machine, kind, sbdf_key(t->dev->sbdf), &t->dev->quarantine);
-    return error ? refuse(&t->why, error,
-                          error == -ENOMEM ? BERTH_REASON_NO_MEMORY : BERTH_REASON_IOMMU_FAILED)
-                 : 0;
+    return domain_is_real(t->to) ? group_count(t->dev, t->to, &t->why) : 0;
 }
 
-static int assign_free_space(struct transition *t)
+static int assign_ungroup(struct transition *t)
 {
-    if (t->to->kind == BERTH_DOMAIN_QUARANTINE)
-        (void)device_free_quarantine(t->dev);
-    return 0;
+    return domain_is_real(t->to) ? group_count(t->dev, t->from, NULL) : 0;
 }
 
-/* O2: decode as the firmware left it, no bus mastering, interrupts neither masked nor on. */
+/*
+ * O2: decode as the firmware left it, no bus mastering, interrupts neither masked nor on; and
+ * nothing of what the old owner wrote for its interrupts or into registers that a guest may write.
+ */
 static int assign_clean(struct transition *t)
 {
-    return seam_write(t->dev, PCI_COMMAND, 2,
-                      t->dev->traits.baseline_command & ~PCI_COMMAND_INTX_DISABLE);
+    const struct pcidev_traits *traits = &t->dev->traits;
+    int error = registers_forget_msi(t->dev);
+
+    if (!error)
+        error = seam_write(t->dev, PCI_CACHE_LINE_SIZE, 1, traits->baseline_cache_line);
+    if (!error)
+        error = seam_write(t->dev, PCI_INTERRUPT_LINE, 1, traits->baseline_interrupt_line);
+    if (!error)
+        error = seam_write(t->dev, PCI_COMMAND, 2,
+                           traits->baseline_command & ~PCI_COMMAND_INTX_DISABLE);
+    return error;
 }
 
 static int assign_own(struct transition *t)
@@ -135,12 +144,13 @@ static int assign_disown(struct transition *t)
 /* One order for every change of owner; deassign is an assign to the quarantine. */
 static const struct step assign_steps[] = {
     {"enter domain", assign_enter, assign_leave},
+    {"isolation group", assign_group, assign_ungroup},
     {"revoke", step_revoke, step_reopen},
     {"withdraw view", step_withdraw, step_restore_view},
     {"old owner", step_unlink, step_relink},
     {"quiesce", step_quiesce, step_resume},
     {"reset", step_reset, NULL},
-    {"quarantine space", assign_make_space, assign_free_space},
+    {"quarantine space", step_make_space, step_free_space},
     {"map reserved", step_map_new, step_unmap_new},
     {"move contexts", step_move, step_move_back},
     {"unmap reserved", step_unmap_old, step_map_old},
@@ -154,6 +164,7 @@ static void assign_commit(struct transition *t)
 
     if (t->from->kind == BERTH_DOMAIN_QUARANTINE)
         (void)device_free_quarantine(dev);
+    (void)group_count(dev, t->to, NULL);
     atomic_fetch_add(&dev->generation, 1);
     atomic_store(&dev->faults, 0);
     atomic_store(&dev->contained, false);
@@ -184,7 +195,8 @@ static int assign_permit(struct transition *t, enum berth_operation op)
 
 int pcidev_assign(struct pcidev *dev, struct berth_domain *to, const struct berth_request *request)
 {
-    struct transition t = {.name = "assign", .dev = dev, .to = to, .request = request};
+    struct transition t = {
+        .name = "assign", .dev = dev, .to = to, .request = request, .takes_turn = true};
     int error = assign_permit(&t, BERTH_OP_ASSIGN);
 
     if (error)
@@ -228,17 +240,32 @@ static int deassign_check(struct transition *t, const struct berth_domain *from)
     return 0;
 }
 
+/*
+ * O3: quarantine, unless somebody has said otherwise in so many words (X02), and even then where
+ * the guest keeps something that can't be kept apart from this device.
+ */
+static struct berth_domain *deassign_target(struct transition *t)
+{
+    struct berth_domain *hwdom = t->machine->hwdom;
+    struct berth_refusal ignored = {.reason = BERTH_REASON_NONE};
+
+    if (t->policy.quarantine != BERTH_QUARANTINE_OFF || group_check(t->dev, hwdom, &ignored) ||
+        rids_check(t->dev, hwdom, &ignored))
+        return t->machine->quarantine;
+    return hwdom;
+}
+
 int deassign_from(struct pcidev *dev, struct berth_domain *from,
                   const struct berth_request *request)
 {
-    struct transition t = {.name = "deassign", .dev = dev, .request = request};
+    struct transition t = {.name = "deassign", .dev = dev, .request = request, .takes_turn = true};
     int error = transition_begin(&t);
 
     if (error)
         return error;
-    /* O3: quarantine, unless somebody has said otherwise in so many words (X02) */
-    t.to = t.policy.quarantine == BERTH_QUARANTINE_OFF ? t.machine->hwdom : t.machine->quarantine;
+    t.policy.require_reset = false; /* lending needs it, taking back must not fail for it (O5) */
     error = deassign_check(&t, from);
+    t.to = error ? NULL : deassign_target(&t);
     if (!error)
         error = move_owner(&t);
     return transition_end(&t, error);

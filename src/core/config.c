@@ -125,12 +125,15 @@ int pcidev_config_read(struct pcidev *dev, unsigned reg, unsigned length, uint32
 {
     if (!access_is_fine(reg, length))
         return -EINVAL;
-    return seam_read(dev, reg, length, value);
+    *value = ones(length);
+    return reg < dev->traits.config_size ? seam_read(dev, reg, length, value) : 0;
 }
 
 int pcidev_config_write(struct pcidev *dev, unsigned reg, unsigned length, uint32_t value)
 {
     if (!access_is_fine(reg, length))
         return -EINVAL;
-    return seam_write(dev, reg, length, value);
+    if (dev->traits.reservation == BERTH_RESERVE_READ_ONLY)
+        return -EPERM;
+    return reg < dev->traits.config_size ? seam_write(dev, reg, length, value) : 0;
 }

@@ -16,6 +16,13 @@ static const char *const hold_names[HOLD_KINDS] = {
     [HOLD_HANDLE] = "handle",
 };
 
+const char untracked_name[] = "untracked";
+
+const char *hold_name(enum hold kind)
+{
+    return hold_names[kind];
+}
+
 /* ---- life and death of the object ---- */
 
 struct pcidev *device_alloc(struct berth_machine *machine, struct sbdf sbdf, const char *tag)
@@ -182,7 +189,7 @@ unsigned pcidev_holders(struct pcidev *dev, struct berth_holder *list, unsigned 
     (void)known;
 #else
     if (all > known && count < max)
-        list[count++] = (struct berth_holder){.tag = "untracked", .count = all - known};
+        list[count++] = (struct berth_holder){.tag = untracked_name, .count = all - known};
 #endif
     return count;
 }

@@ -30,7 +30,7 @@
 /** Long-term holders (C6): where taken, where dropped. Counted in every build. */
 enum hold {
     HOLD_REGISTRY, /* add: publish;           remove: unpublish */
-    HOLD_OWNER,    /* set_link() of its owner; set_unlink() */
+    HOLD_OWNER,    /* domain_link() of its owner; domain_unlink() */
     HOLD_VF,       /* a VF's link to its PF: add; freeing the VF object's link at remove */
     HOLD_HANDLE,   /* pcidev_handle_open();   pcidev_handle_close() */
     HOLD_KINDS
@@ -65,6 +65,14 @@ struct tag_table {
 
 struct rid_stake;
 struct space;
+struct group_entry;
+
+/** A device's part in its isolation group (group.h). */
+struct group_stake {
+    struct group_entry *entry;         /* NULL: none. Set before the device is published */
+    const struct berth_domain *domain; /* counted for this owner; NULL: for nobody */
+    int error;                         /* the IOMMU could not tell the group (F59) */
+};
 
 /** What the errata table, the capabilities and the embedder said when it was added. */
 struct pcidev_traits {
@@ -74,11 +82,15 @@ struct pcidev_traits {
     uint8_t header_type; /* without the multi-function bit */
     uint8_t type;        /* enum pcidev_type */
     uint8_t phantom_stride;
+    uint8_t pcie_version;
+    uint16_t msi_control; /* tells the layout of the MSI capability */
+    uint16_t vf_device;   /* of a PF: the device id of its VFs */
     uint8_t secondary_bus, subordinate_bus;
     bool multifunction, extended_function, is_vf, ext_aliased, ari_forwarding;
     uint16_t config_size;
     uint16_t total_vfs;
     uint16_t baseline_command; /* decode bits as firmware left them */
+    uint8_t baseline_cache_line, baseline_interrupt_line;
     int16_t numa_node;
     uint32_t errata;
     uint16_t cap[CAP_COUNT]; /* offsets, 0: none */
@@ -107,6 +119,7 @@ struct pcidev {
     _Atomic uint32_t held[HOLD_KINDS];
     struct dependents vfs;     /* of a PF */
     _Atomic uint32_t closing;  /* of a bridge: nothing can be added behind it while it is not 0 */
+    _Atomic uint32_t adding;   /* of a bridge: adds behind it that have begun */
     _Atomic uint32_t faults;   /* in a row (O6) */
     _Atomic uint64_t fault_ns; /* when the last one came */
     _Atomic uint16_t enabled_vfs, vf_offset, vf_stride;
@@ -121,8 +134,9 @@ struct pcidev {
      */
     struct lock lock;
     _Atomic(const char *) transition; /* its name, for those who wait (R5) */
-    struct space *quarantine;         /* the private space while it is there */
-    struct rid_stake *rids;           /* .rid_count of them */
+    struct group_stake group;
+    struct space *quarantine; /* the private space while it is there */
+    struct rid_stake *rids;   /* .rid_count of them */
     uint8_t rid_count;
 #if BERTH_CHECKS
     struct tag_table tags;
@@ -137,6 +151,10 @@ struct pcidev *device_try_get(struct pcidev *dev, const char *tag);
 
 /** The object of a registered address, inside a read-side section only. */
 struct pcidev *device_peek(struct berth_machine *machine, struct sbdf sbdf);
+
+/** The tag of long-term holders of one kind, and that of all that release builds do not track. */
+const char *hold_name(enum hold kind);
+extern const char untracked_name[];
 
 /** Turns one untracked reference into a long-term one, or takes a new one; and drops it. */
 void device_hold(struct pcidev *dev, enum hold kind);

@@ -24,7 +24,7 @@ static uint32_t fault_count(struct pcidev *dev)
 
 /*
  * The flag first: a config write that sets bus mastering looks at it afterwards (config.c), so one
- * of the two takes the bit away. In a transition the device is quiet anyway, and the flag stays.
+ * of the two takes the bit away. So does a transition, once it has opened the gate (gate_open()).
  */
 static int fault_contain(struct pcidev *dev)
 {
@@ -32,6 +32,7 @@ static int fault_contain(struct pcidev *dev)
 
     if (atomic_exchange(&dev->contained, true))
         return 0;
+    atomic_thread_fence(memory_order_seq_cst); /* pairs with gate_open(): the gate is read after */
     if (pcidev_enter(dev, tag_fault, &section)) {
         (void)seam_update16(dev, PCI_COMMAND, PCI_COMMAND_MASTER, 0);
         pcidev_exit(&section);

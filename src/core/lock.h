@@ -5,16 +5,19 @@
  * A thread that holds a lock takes only locks of a higher rank:
  *
  *   LOCK_TEARDOWN   one teardown at a time per guest. May be held while sleeping.
+ *   LOCK_TURN       one change of owner or reset at a time per isolation group. May be held while
+ *                   sleeping.
  *   LOCK_DEVICE     one transition at a time per device. May be held while sleeping. Several at
  *                   once only for the scope of a bus reset, in the order of addresses.
  *   LOCK_RID        one requester id's context. Held while the IOMMU is called; shared only
  *                   by devices that share the requester id.
  *   LOCK_REGION     one reserved region of one space. The same.
+ *   LOCK_GROUP      an isolation group's owner: held for a few instructions.
  *   LOCK_DOMAIN     the owner's device set and state: held to link or unlink an entry.
  *   LOCK_DOMAINS    the machine's table of domains: held to link or unlink an entry.
- *   LOCK_REGISTRY   the machine's tables of devices, bridges and requester ids: held to link or
- * unlink an entry. LOCK_SPACE      a space's list of reserved regions: held to link or unlink an
- * entry. LOCK_TAGS       a device's tags of holders (debug builds): held for a few instructions.
+ *   LOCK_REGISTRY   the machine's tables of devices, bridges, groups and requester ids: the same.
+ *   LOCK_SPACE      a space's list of reserved regions: the same.
+ *   LOCK_TAGS       a device's tags of holders (debug builds): held for a few instructions.
  *
  * Nothing below LOCK_REGION is held while the host, the IOMMU or the embedder is called, or while
  * memory is allocated (K1). The guest's path (access sections, lookups, config accesses) takes
@@ -32,9 +35,11 @@
 
 enum lock_rank {
     LOCK_TEARDOWN,
+    LOCK_TURN,
     LOCK_DEVICE,
     LOCK_RID,
     LOCK_REGION,
+    LOCK_GROUP,
     LOCK_DOMAIN,
     LOCK_DOMAINS,
     LOCK_REGISTRY,

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 #include <berth/machine.h>
 
+#include "src/core/group.h"
 #include "src/core/machine_priv.h"
 #include "src/core/memory.h"
 #include "src/core/registers.h"
+#include "src/core/remove.h"
 #include "src/core/space.h"
+#include "src/core/teardown.h"
 #include "src/core/topology.h"
 
 #define DEADLINE_DEFAULT_NS 2000000000u
@@ -115,6 +118,7 @@ static void machine_free(struct berth_machine *machine)
     for (uint64_t cursor = 0; (left = sbdf_map_step(&machine->domains, &cursor));)
         berth_domain_put(left); /* zombies: their spaces stay, something points to them (O5) */
     rids_destroy(machine);
+    group_destroy(machine);
     sbdf_map_destroy(&machine->devices);
     sbdf_map_destroy(&machine->bridges);
     sbdf_map_destroy(&machine->pfs);
@@ -171,7 +175,7 @@ static void remove_all(struct berth_machine *machine)
             const struct sbdf at = dev->sbdf;
 
             if (in_pass(dev, pass)) /* what can't be removed is reported as a leak */
-                (void)!pcidev_remove(dev, PCIDEV_REMOVE_FORCE, &request);
+                (void)remove_tree(dev, &request);
             pcidev_put(dev, tag_machine);
             dev = pcidev_next(machine, &at, tag_machine);
         }
@@ -186,7 +190,7 @@ static void destroy_guests(struct berth_machine *machine)
         berth_domain_put(domain);
         domain = next;
         if (domain_is_guest(domain))
-            (void)!berth_domain_destroy(domain, NULL);
+            (void)teardown_domain(domain);
     }
     berth_domain_put(domain);
 }
@@ -375,7 +379,8 @@ static bool quiesce_device(const struct pcidev *dev)
 {
     const uint16_t *cap = dev->traits.cap;
 
-    if (dev->traits.reservation == BERTH_RESERVE_HIDDEN || device_is_bridge(dev))
+    if (dev->traits.reservation == BERTH_RESERVE_HIDDEN || device_is_bridge(dev) ||
+        atomic_load(&dev->gate) & (GATE_SHUT | GATE_DISCONNECTED))
         return false;
     if (cap[CAP_MSI])
         quiesce_update(dev, cap[CAP_MSI] + PCI_MSI_CONTROL, PCI_MSI_CONTROL_ENABLE);

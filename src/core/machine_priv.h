@@ -49,6 +49,7 @@ struct berth_machine {
     struct sbdf_map devices; /* by address */
     struct sbdf_map bridges; /* by segment and secondary bus, devfn 0 */
     struct sbdf_map pfs;     /* PFs with VFs enabled, by address */
+    struct sbdf_map groups;  /* struct group_entry by the IOMMU's number */
     struct sbdf_map rids;    /* struct rid_entry by requester id */
 
     /* Locking: .domains_lock (rank LOCK_DOMAINS), the same for the domains by id. */

@@ -152,7 +152,7 @@ static int probe_type(struct pcidev *dev, struct pcidev_traits *traits)
 
 static int probe_header(struct pcidev *dev, struct pcidev_traits *traits)
 {
-    uint32_t id, class_revision, type, subsystem = 0, buses = 0, command;
+    uint32_t id, class_revision, type, subsystem = 0, buses = 0, command, line, cache;
     int error = seam_read(dev, PCI_VENDOR_ID, 4, &id);
 
     if (!error)
@@ -161,8 +161,14 @@ static int probe_header(struct pcidev *dev, struct pcidev_traits *traits)
         error = seam_read(dev, PCI_HEADER_TYPE, 1, &type);
     if (!error)
         error = seam_read(dev, PCI_COMMAND, 2, &command);
+    if (!error)
+        error = seam_read(dev, PCI_INTERRUPT_LINE, 1, &line);
+    if (!error)
+        error = seam_read(dev, PCI_CACHE_LINE_SIZE, 1, &cache);
     if (error)
         return error;
+    traits->baseline_interrupt_line = (uint8_t)line;
+    traits->baseline_cache_line = (uint8_t)cache;
     traits->vendor = (uint16_t)id;
     traits->device = (uint16_t)(id >> 16);
     traits->revision = (uint8_t)class_revision;
@@ -183,7 +189,7 @@ static int probe_header(struct pcidev *dev, struct pcidev_traits *traits)
 
 /* ---- PF and VF ---- */
 
-static bool is_vf_of(const struct pcidev *pf, struct sbdf sbdf)
+bool probe_is_vf_of(const struct pcidev *pf, struct sbdf sbdf)
 {
     uint32_t first = (sbdf_key(pf->sbdf) & 0xffffu) + atomic_load(&pf->vf_offset);
     uint32_t rid = sbdf_key(sbdf) & 0xffffu;
@@ -204,7 +210,7 @@ struct pcidev *probe_find_pf(struct berth_machine *machine, struct sbdf sbdf, co
 
     port_read_lock();
     while (!found && (pf = sbdf_map_step(&machine->pfs, &cursor)))
-        if (is_vf_of(pf, sbdf))
+        if (probe_is_vf_of(pf, sbdf))
             found = device_try_get(pf, tag);
     port_read_unlock();
     return found;
@@ -249,28 +255,41 @@ int probe_sriov(struct pcidev *dev)
 
 static int probe_total_vfs(struct pcidev *dev, struct pcidev_traits *traits)
 {
-    uint32_t total;
+    uint32_t total, device;
     int error;
 
     if (!traits->cap[CAP_SRIOV])
         return 0;
     error = seam_read(dev, traits->cap[CAP_SRIOV] + PCI_SRIOV_TOTAL_VFS, 2, &total);
+    if (!error)
+        error = seam_read(dev, traits->cap[CAP_SRIOV] + PCI_SRIOV_VF_DEVICE, 2, &device);
+    if (error)
+        return error;
     traits->total_vfs = total == 0xffff ? 0 : (uint16_t)total;
-    return error;
+    traits->vf_device = (uint16_t)device;
+    return 0;
 }
 
 /* A VF has the vendor of its PF, and the device id that the PF's capability tells (3.4.1.1). */
-static void identify_vf(struct pcidev *dev, struct pcidev_traits *traits)
+static void identify_vf(const struct pcidev *dev, struct pcidev_traits *traits)
 {
-    struct pcidev_section section;
-    uint32_t id = 0xffff;
-
     traits->vendor = dev->pf->traits.vendor;
-    if (access_open(dev->pf, GATE_SHUT, NULL, "identify VF", &section)) {
-        (void)seam_read(dev->pf, dev->pf->traits.cap[CAP_SRIOV] + PCI_SRIOV_VF_DEVICE, 2, &id);
-        access_close(&section);
-    }
-    traits->device = (uint16_t)id;
+    traits->device = dev->pf->traits.vf_device;
+}
+
+/* Which registers there are in capabilities that come in several layouts. */
+static int probe_layouts(struct pcidev *dev, struct pcidev_traits *traits)
+{
+    uint32_t flags = 0, control = 0;
+    int error = 0;
+
+    if (traits->cap[CAP_PCIE])
+        error = seam_read(dev, traits->cap[CAP_PCIE] + PCI_EXP_FLAGS, 2, &flags);
+    if (!error && traits->cap[CAP_MSI])
+        error = seam_read(dev, traits->cap[CAP_MSI] + PCI_MSI_CONTROL, 2, &control);
+    traits->pcie_version = flags & 0xf;
+    traits->msi_control = (uint16_t)control;
+    return error;
 }
 
 /* ---- what follows from all that ---- */
@@ -299,7 +318,7 @@ static int probe_other_resets(struct transition *t, struct pcidev_traits *traits
     struct sbdf parent;
     int error = 0;
 
-    if (traits->cap[CAP_AF]) {
+    if (traits->cap[CAP_AF] && !(traits->errata & PCIDEV_ERRATUM_NO_FLR)) {
         error = seam_read(t->dev, traits->cap[CAP_AF] + PCI_AF_CAP, 1, &value);
         if (!error && (value & 3) == (PCI_AF_CAP_TP | PCI_AF_CAP_FLR))
             traits->methods[traits->method_count++] = PCIDEV_RESET_AF;
@@ -322,7 +341,8 @@ static int probe_port(struct pcidev *dev, struct pcidev_traits *traits)
     uint32_t control;
     int error;
 
-    if (traits->type != PCIDEV_PCIE_BRIDGE || reg + 2 > traits->config_size)
+    if (traits->type != PCIDEV_PCIE_BRIDGE || traits->pcie_version < 2 ||
+        reg + 2 > traits->config_size)
         return 0;
     error = seam_read(dev, reg, 2, &control);
     traits->ari_forwarding = control != 0xffff && control & PCI_EXP_DEVCTL2_ARI;
@@ -357,11 +377,12 @@ static void apply_lists(const struct transition *t, struct pcidev_traits *traits
         traits->reservation = BERTH_RESERVE_HIDDEN;
     else if (listed(config->read_only, config->read_only_count, t->dev->sbdf))
         traits->reservation = BERTH_RESERVE_READ_ONLY;
-    if (traits->phantom_stride >= 8)
-        traits->phantom_stride = 0;
     for (uint32_t i = 0; i < config->phantom_count; i++)
         if (sbdf_equal(config->phantoms[i].sbdf, t->dev->sbdf))
             traits->phantom_stride = config->phantoms[i].stride;
+    /* PCIe 7.5.3.3: with a stride, the function numbers below it are the real ones */
+    if (traits->phantom_stride >= 8 || sbdf_function(t->dev->sbdf) >= traits->phantom_stride)
+        traits->phantom_stride = 0;
 }
 
 static bool behind_ari(const struct transition *t)
@@ -396,6 +417,8 @@ int probe_traits(struct transition *t, struct pcidev_traits *traits)
         error = probe_ext_caps(dev, traits);
     if (!error)
         error = probe_type(dev, traits);
+    if (!error)
+        error = probe_layouts(dev, traits);
     if (!error)
         error = probe_total_vfs(dev, traits);
     traits->extended_function = (t->info && t->info->is_extended) ||

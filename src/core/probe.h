@@ -15,6 +15,9 @@ int probe_traits(struct transition *t, struct pcidev_traits *traits);
 /** The PF that @sbdf is a VF of, by the SR-IOV settings of the registered PFs, or NULL. */
 struct pcidev *probe_find_pf(struct berth_machine *machine, struct sbdf sbdf, const char *tag);
 
+/** Whether the SR-IOV settings of @pf, as they were latched, make @sbdf one of its VFs. */
+bool probe_is_vf_of(const struct pcidev *pf, struct sbdf sbdf);
+
 /** Latches how many VFs a PF has and where they are. 0, -ENODEV (it does not answer) or -EIO. */
 int probe_sriov(struct pcidev *dev);
 

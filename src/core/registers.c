@@ -3,41 +3,85 @@
 
 #include "src/core/seam.h"
 
+#define ANSWER_POLL_NS 5000000u
+
 #define HEADER CAP_COUNT /* stands for "no capability: an offset in the header" */
+
+/* Registers that not every device of the kind has. */
+enum when {
+    ALWAYS,
+    HAS_BARS, /* errata: some have other registers there */
+    PCIE_2,   /* capability version 2 or later */
+    MSI_64,   /* PCI 3.0, 6.8.1: four layouts of the MSI capability */
+    MSI_32,
+    MSI_64_MASK,
+    MSI_32_MASK,
+};
 
 /* In the order in which they are written back: BARs before the controls that make use of them. */
 static const struct saved_register {
     uint8_t cap, offset, length;
+    uint8_t when;
     uint16_t enables; /* bits that stay off while the device is kept quiet */
+    uint16_t never;   /* bits that are never written back */
 } saved_registers[] = {
-    {HEADER, PCI_CACHE_LINE_SIZE, 2, 0},
-    {HEADER, PCI_BAR0, 4, 0},
-    {HEADER, PCI_BAR0 + 4, 4, 0},
-    {HEADER, PCI_BAR0 + 8, 4, 0},
-    {HEADER, PCI_BAR0 + 12, 4, 0},
-    {HEADER, PCI_BAR0 + 16, 4, 0},
-    {HEADER, PCI_BAR0 + 20, 4, 0},
-    {HEADER, PCI_ROM, 4, 0},
-    {HEADER, PCI_INTERRUPT_LINE, 1, 0},
-    {CAP_PCIE, PCI_EXP_DEVCTL, 2, PCI_EXP_DEVCTL_FLR},
-    {CAP_PCIE, PCI_EXP_LNKCTL, 2, 0},
-    {CAP_PCIE, PCI_EXP_DEVCTL2, 2, 0},
-    {CAP_ACS, PCI_ACS_CONTROL, 2, 0},
-    {CAP_ARI, PCI_ARI_CONTROL, 2, 0},
-    {CAP_ATS, PCI_ATS_CONTROL, 2, 0},
-    {CAP_MSI, 4, 4, 0},
-    {CAP_MSI, 8, 4, 0},
-    {CAP_MSI, 12, 2, 0},
-    {CAP_MSI, PCI_MSI_CONTROL, 2, PCI_MSI_CONTROL_ENABLE},
-    {CAP_MSIX, PCI_MSIX_CONTROL, 2, PCI_MSIX_CONTROL_ENABLE},
+    {HEADER, PCI_CACHE_LINE_SIZE, 2, ALWAYS, 0, 0},
+    {HEADER, PCI_BAR0, 4, HAS_BARS, 0, 0},
+    {HEADER, PCI_BAR0 + 4, 4, HAS_BARS, 0, 0},
+    {HEADER, PCI_BAR0 + 8, 4, HAS_BARS, 0, 0},
+    {HEADER, PCI_BAR0 + 12, 4, HAS_BARS, 0, 0},
+    {HEADER, PCI_BAR0 + 16, 4, HAS_BARS, 0, 0},
+    {HEADER, PCI_BAR0 + 20, 4, HAS_BARS, 0, 0},
+    {HEADER, PCI_ROM, 4, HAS_BARS, 0, 0},
+    {HEADER, PCI_INTERRUPT_LINE, 1, ALWAYS, 0, 0},
+    {CAP_PCIE, PCI_EXP_DEVCTL, 2, ALWAYS, 0, PCI_EXP_DEVCTL_FLR},
+    {CAP_PCIE, PCI_EXP_LNKCTL, 2, ALWAYS, 0, 0},
+    {CAP_PCIE, PCI_EXP_DEVCTL2, 2, PCIE_2, 0, 0},
+    {CAP_ACS, PCI_ACS_CONTROL, 2, ALWAYS, 0, 0},
+    {CAP_ARI, PCI_ARI_CONTROL, 2, ALWAYS, 0, 0},
+    {CAP_ATS, PCI_ATS_CONTROL, 2, ALWAYS, 0, 0},
+    {CAP_MSI, 4, 4, ALWAYS, 0, 0},
+    {CAP_MSI, 8, 4, MSI_64, 0, 0},
+    {CAP_MSI, 12, 2, MSI_64, 0, 0},
+    {CAP_MSI, 8, 2, MSI_32, 0, 0},
+    {CAP_MSI, 16, 4, MSI_64_MASK, 0, 0},
+    {CAP_MSI, 12, 4, MSI_32_MASK, 0, 0},
+    {CAP_MSI, PCI_MSI_CONTROL, 2, ALWAYS, PCI_MSI_CONTROL_ENABLE, 0},
+    {CAP_MSIX, PCI_MSIX_CONTROL, 2, ALWAYS, PCI_MSIX_CONTROL_ENABLE, 0},
 };
 
 #define SAVED_COUNT (sizeof(saved_registers) / sizeof(saved_registers[0]))
 _Static_assert(SAVED_COUNT <= REGISTERS_MAX, "struct registers is too small");
 
+static bool register_exists(const struct pcidev_traits *traits, enum when when)
+{
+    bool wide = traits->msi_control & PCI_MSI_CONTROL_64BIT;
+    bool mask = traits->msi_control & PCI_MSI_CONTROL_MASK;
+
+    switch (when) {
+    case HAS_BARS:
+        return !(traits->errata & PCIDEV_ERRATUM_JUNK_BARS);
+    case PCIE_2:
+        return traits->pcie_version >= 2;
+    case MSI_64:
+        return wide;
+    case MSI_32:
+        return !wide;
+    case MSI_64_MASK:
+        return wide && mask;
+    case MSI_32_MASK:
+        return !wide && mask;
+    case ALWAYS:
+        break;
+    }
+    return true;
+}
+
 static bool register_place(const struct pcidev *dev, const struct saved_register *r, unsigned *reg)
 {
     *reg = r->offset;
+    if (!register_exists(&dev->traits, (enum when)r->when))
+        return false;
     if (r->cap == HEADER)
         return dev->traits.header_type == 0;
     *reg += dev->traits.cap[r->cap];
@@ -82,7 +126,8 @@ static int registers_write(struct pcidev *dev, const struct registers *saved, bo
         uint32_t value = saved->value[i];
         unsigned reg;
 
-        if (quiet || r->enables == PCI_EXP_DEVCTL_FLR)
+        value &= ~(uint32_t)r->never;
+        if (quiet)
             value &= ~(uint32_t)r->enables;
         if (register_place(dev, r, &reg))
             error = seam_write(dev, reg, r->length, value);
@@ -105,7 +150,8 @@ int registers_restore(struct pcidev *dev, const struct registers *saved)
 int registers_quiet(struct pcidev *dev)
 {
     const uint16_t *cap = dev->traits.cap;
-    int error = seam_update16(dev, PCI_COMMAND, PCI_COMMAND_MASTER, 0);
+    /* and no INTx either, which a device with its MSI off would fall back to */
+    int error = seam_update16(dev, PCI_COMMAND, PCI_COMMAND_MASTER, PCI_COMMAND_INTX_DISABLE);
 
     if (!error && cap[CAP_MSI])
         error = seam_update16(dev, cap[CAP_MSI] + PCI_MSI_CONTROL, PCI_MSI_CONTROL_ENABLE, 0);
@@ -121,5 +167,49 @@ int registers_answer(struct pcidev *dev, bool *answers)
 
     /* vendor 0001: "configuration request retry" made visible (PCIe 2.3.2) */
     *answers = value != 0xffffffffu && (dev->pf || (value & 0xffffu) != 1);
+    return error;
+}
+
+int registers_wait(struct pcidev *dev, uint64_t wait_ns)
+{
+    uint64_t deadline = port_now_ns() + wait_ns;
+    bool answers;
+    int error = registers_answer(dev, &answers);
+
+    while (!error && !answers && !device_disconnected(dev)) {
+        if (port_now_ns() >= deadline)
+            return -EIO;
+        port_sleep_ns(ANSWER_POLL_NS);
+        error = registers_answer(dev, &answers);
+    }
+    return error;
+}
+
+int registers_check_identity(struct pcidev *dev)
+{
+    const struct pcidev_traits *traits = &dev->traits;
+    uint32_t id, class_revision;
+    int error = seam_read(dev, PCI_VENDOR_ID, 4, &id);
+
+    if (!error)
+        error = seam_read(dev, PCI_CLASS_REVISION, 4, &class_revision);
+    if (error || device_disconnected(dev))
+        return error;
+    if (!traits->is_vf && id != ((uint32_t)traits->device << 16 | traits->vendor))
+        return -EIO;
+    return class_revision >> 8 == traits->class_code ? 0 : -EIO;
+}
+
+int registers_forget_msi(struct pcidev *dev)
+{
+    int error = 0;
+
+    for (unsigned i = 0; i < SAVED_COUNT && !error; i++) {
+        const struct saved_register *r = &saved_registers[i];
+        unsigned reg;
+
+        if (r->cap == CAP_MSI && r->offset != PCI_MSI_CONTROL && register_place(dev, r, &reg))
+            error = seam_write(dev, reg, r->length, 0);
+    }
     return error;
 }

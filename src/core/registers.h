@@ -31,6 +31,8 @@
 
 #define PCI_MSI_CONTROL 0x02
 #define PCI_MSI_CONTROL_ENABLE 0x0001u
+#define PCI_MSI_CONTROL_64BIT 0x0080u
+#define PCI_MSI_CONTROL_MASK 0x0100u
 #define PCI_MSIX_CONTROL 0x02
 #define PCI_MSIX_CONTROL_ENABLE 0x8000u
 #define PCI_PM_CONTROL 0x04
@@ -43,6 +45,8 @@
 #define PCI_EXP_DEVCAP_FLR 0x10000000u
 #define PCI_EXP_DEVCTL 0x08
 #define PCI_EXP_DEVCTL_FLR 0x8000u
+#define PCI_EXP_DEVSTA 0x0a
+#define PCI_EXP_DEVSTA_PENDING 0x0020u
 #define PCI_EXP_DEVCTL2 0x28
 #define PCI_EXP_DEVCTL2_ARI 0x0020u
 #define PCI_EXP_LNKCTL 0x10
@@ -51,6 +55,8 @@
 #define PCI_AF_CAP_FLR 0x02u
 #define PCI_AF_CONTROL 0x04
 #define PCI_AF_CONTROL_FLR 0x01u
+#define PCI_AF_STATUS 0x05
+#define PCI_AF_STATUS_PENDING 0x01u
 #define PCI_PCIX_STATUS 0x04
 #define PCI_PCIX_STATUS_266_533 0xc0000000u
 
@@ -60,6 +66,7 @@
     0x001du /* source validation, request and completion redirect, upstream \
              */
 #define PCI_ATS_CONTROL 0x06
+#define PCI_ATS_CONTROL_ENABLE 0x8000u
 #define PCI_ARI_CONTROL 0x06
 #define PCI_SRIOV_CONTROL 0x08
 #define PCI_SRIOV_CONTROL_VFE 0x0001u
@@ -92,5 +99,14 @@ int registers_quiet(struct pcidev *dev);
 
 /** Whether the function answers at all; VFs have no ids of their own (SR-IOV 1.1, 3.4.1.1). */
 int registers_answer(struct pcidev *dev, bool *answers);
+
+/** Waits until the function answers, or is disconnected. 0 or -EIO: it did not by then. */
+int registers_wait(struct pcidev *dev, uint64_t wait_ns);
+
+/** Whether it still is who it was. 0 or -EIO. */
+int registers_check_identity(struct pcidev *dev);
+
+/** Zeroes the MSI address and data that an old owner left. 0 or -EIO. */
+int registers_forget_msi(struct pcidev *dev);
 
 #endif

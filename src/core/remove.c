@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Removal in all its variants (R1-R7), and surprise removal (A4). */
+#include "src/core/remove.h"
+#include "src/core/group.h"
 #include "src/core/memory.h"
 #include "src/core/seam.h"
 #include "src/core/space.h"
@@ -29,32 +31,50 @@ static int remove_close_below(struct transition *t)
 {
     struct pcidev *dev = t->dev, *child;
     uint64_t cursor = 0;
+    int error;
 
     if (!dependents_close_if_none(&dev->vfs))
         return refuse_number(&t->why, -EBUSY, BERTH_REASON_HAS_VFS, dependents_read(&dev->vfs));
     if (!device_is_bridge(dev))
         return 0;
-    atomic_fetch_add(&dev->closing, 1); /* pairs with add_check_above() */
-    child = topology_behind(dev, &cursor, tag_remove);
-    if (!child)
+    error = topology_close(dev, t->deadline_ns, &t->why);
+    child = error ? NULL : topology_behind(dev, &cursor, tag_remove);
+    if (!error && !child)
         return 0;
-    refuse_other(&t->why, -EBUSY, BERTH_REASON_HAS_CHILDREN, child->sbdf);
-    pcidev_put(child, tag_remove);
-    atomic_fetch_sub(&dev->closing, 1);
+    if (child) {
+        error = refuse_other(&t->why, -EBUSY, BERTH_REASON_HAS_CHILDREN, child->sbdf);
+        pcidev_put(child, tag_remove);
+        topology_reopen(dev);
+    }
     dependents_reopen(&dev->vfs);
-    return -EBUSY;
+    return error;
 }
 
 static int remove_open_below(struct transition *t)
 {
     dependents_reopen(&t->dev->vfs);
     if (device_is_bridge(t->dev))
-        atomic_fetch_sub(&t->dev->closing, 1);
+        topology_reopen(t->dev);
     return 0;
 }
 
 /* R3: the registry's, the owner's and the caller's, and from now on no other one. */
 #define STRICT_REFERENCES 3u
+
+/* Leaves out what strict removal allows; the caller's own is one of the untracked ones. */
+static void list_in_the_way(struct pcidev *dev, struct berth_refusal *why)
+{
+    struct berth_holder all[BERTH_HOLDERS_MAX];
+    unsigned count = pcidev_holders(dev, all, BERTH_HOLDERS_MAX);
+
+    for (unsigned i = 0; i < count; i++) {
+        if (all[i].tag == hold_name(HOLD_REGISTRY) || all[i].tag == hold_name(HOLD_OWNER))
+            continue;
+        if (all[i].tag == untracked_name && !--all[i].count)
+            continue;
+        why->holders[why->holder_count++] = all[i];
+    }
+}
 
 static int remove_freeze(struct transition *t)
 {
@@ -64,7 +84,7 @@ static int remove_freeze(struct transition *t)
     if (t->mode != PCIDEV_REMOVE_STRICT || refcount_freeze(&dev->refs, STRICT_REFERENCES))
         return 0;
     count = refcount_read(&dev->refs);
-    t->why.holder_count = pcidev_holders(dev, t->why.holders, BERTH_HOLDERS_MAX);
+    list_in_the_way(dev, &t->why);
     return refuse_number(&t->why, -EBUSY, BERTH_REASON_REFERENCED,
                          count > STRICT_REFERENCES ? count - STRICT_REFERENCES : 1);
 }
@@ -115,12 +135,13 @@ static void remove_commit(struct transition *t)
     topology_unmap_bridge(dev);
     topology_unmap_pf(dev);
     rids_unstake(dev);
+    group_part(dev);
     if (device_free_quarantine(dev)) /* a context that could not be cleared still points to it */
         event_device(dev, BERTH_EVENT_LEAK, "quarantine space", -EBUSY);
+    machine_remove(t->machine, &t->machine->devices, sbdf_key(dev->sbdf));
     seam_release(dev);
     if (dev->pf)
         dependents_drop(&dev->pf->vfs);
-    machine_remove(t->machine, &t->machine->devices, sbdf_key(dev->sbdf));
     device_unhold(dev, HOLD_REGISTRY); /* harmless references may be left (R1) */
 }
 
@@ -135,8 +156,6 @@ static int remove_one(struct pcidev *dev, enum pcidev_remove_mode mode,
     error = TRANSITION_RUN(&t, remove_steps);
     if (!error)
         remove_commit(&t);
-    else if (t.lost || t.dead)
-        step_reopen(&t);
     return transition_end(&t, error);
 }
 
@@ -179,7 +198,7 @@ static struct pcidev *last_behind(struct pcidev *bridge)
     return last;
 }
 
-static int remove_tree(struct pcidev *dev, const struct berth_request *request)
+int remove_tree(struct pcidev *dev, const struct berth_request *request)
 {
     struct pcidev *below;
     int error = 0;
@@ -261,10 +280,10 @@ static int remove_gracefully(struct pcidev *dev, enum pcidev_remove_mode mode,
         refuse_domain(&why, -EBUSY, BERTH_REASON_OWNER_KEEPS, owner);
     berth_domain_put(owner);
     rest.timeout_ns = time_left(deadline);
+    if (mode == PCIDEV_REMOVE_GRACEFUL_FORCE)
+        return remove_tree(dev, released ? &rest : request);
     if (released)
         return remove_one(dev, PCIDEV_REMOVE_DEFAULT, &rest);
-    if (mode == PCIDEV_REMOVE_GRACEFUL_FORCE)
-        return remove_tree(dev, request);
     return refusal_end(&why, -EBUSY, request);
 }
 
@@ -306,6 +325,8 @@ void pcidev_vanished(struct pcidev *dev)
     uint64_t cursor = 0;
     struct sbdf at;
 
+    if (device_state(dev) == PCIDEV_REMOVED) /* what is at its address now is somebody else */
+        return;
     disconnect(dev);
     while ((other = topology_behind(dev, &cursor, tag_remove))) {
         disconnect(other);

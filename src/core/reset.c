@@ -5,6 +5,9 @@
 
 #define MS 1000000u
 #define POLL_NS (5u * MS)
+#define PENDING_POLLS 20u /* 100 ms */
+/* A write that ends a reset must not be lost to a passing trouble. */
+#define END_TRIES 3u
 /* PCIe 6.6.1 and 6.6.2: nothing may be asked of a function for so long after a reset */
 #define RESET_SETTLE_NS (100u * MS)
 /* PCI PM 5.4: D0 to D3hot and back take 10 ms each */
@@ -17,10 +20,29 @@ static int reset_host(struct transition *t)
     return seam_reset(t->dev);
 }
 
+/*
+ * PCIe 6.6.2: completions that are still on their way would hit a function which no longer knows of
+ * them. A device that never settles is reset nevertheless.
+ */
+static int wait_for_pending(struct transition *t, unsigned reg, unsigned length, uint32_t pending)
+{
+    uint32_t status;
+    int error = seam_read(t->dev, reg, length, &status);
+
+    for (unsigned i = 0; i < PENDING_POLLS && !error && status & pending; i++) {
+        port_sleep_ns(POLL_NS);
+        error = seam_read(t->dev, reg, length, &status);
+    }
+    return error;
+}
+
 static int reset_flr(struct transition *t)
 {
-    unsigned reg = t->dev->traits.cap[CAP_PCIE] + PCI_EXP_DEVCTL;
-    int error = seam_update16(t->dev, reg, 0, PCI_EXP_DEVCTL_FLR);
+    unsigned cap = t->dev->traits.cap[CAP_PCIE];
+    int error = wait_for_pending(t, cap + PCI_EXP_DEVSTA, 2, PCI_EXP_DEVSTA_PENDING);
+
+    if (!error)
+        error = seam_update16(t->dev, cap + PCI_EXP_DEVCTL, 0, PCI_EXP_DEVCTL_FLR);
 
     if (!error)
         port_sleep_ns(RESET_SETTLE_NS);
@@ -29,11 +51,28 @@ static int reset_flr(struct transition *t)
 
 static int reset_af(struct transition *t)
 {
-    unsigned reg = t->dev->traits.cap[CAP_AF] + PCI_AF_CONTROL;
-    int error = seam_write(t->dev, reg, 1, PCI_AF_CONTROL_FLR);
+    unsigned cap = t->dev->traits.cap[CAP_AF];
+    int error = wait_for_pending(t, cap + PCI_AF_STATUS, 1, PCI_AF_STATUS_PENDING);
+
+    if (!error)
+        error = seam_write(t->dev, cap + PCI_AF_CONTROL, 1, PCI_AF_CONTROL_FLR);
 
     if (!error)
         port_sleep_ns(RESET_SETTLE_NS);
+    return error;
+}
+
+/* PCI Local Bus 3.0, 4.3.2: conventional devices have 2^25 clocks, a second, before the first
+ * access */
+#define CONVENTIONAL_SETTLE_NS (1000u * MS)
+
+/* Ends a reset that has begun; where that can't be done the device stays in it. */
+static int update_surely(struct pcidev *dev, unsigned reg, uint16_t clear)
+{
+    int error = -EIO;
+
+    for (unsigned i = 0; i < END_TRIES && error; i++)
+        error = seam_update16(dev, reg, clear, 0);
     return error;
 }
 
@@ -45,23 +84,26 @@ static int reset_pm(struct transition *t)
     if (error)
         return error;
     port_sleep_ns(PM_SETTLE_NS);
-    error = seam_update16(t->dev, reg, PCI_PM_STATE, 0);
+    error = update_surely(t->dev, reg, PCI_PM_STATE);
+    t->dead = error != 0;
     if (!error)
         port_sleep_ns(PM_SETTLE_NS);
     return error;
 }
 
-/* With a section of the bridge open. */
-static int toggle_secondary_reset(struct pcidev *bridge)
+/* With a section of the bridge open. *@stuck: the bus could not be taken out of its reset again. */
+static int toggle_secondary_reset(struct pcidev *bridge, bool *stuck)
 {
     int error = seam_update16(bridge, PCI_BRIDGE_CONTROL, 0, PCI_BRIDGE_CONTROL_RESET);
 
     if (error)
         return error;
     port_sleep_ns(BUS_RESET_NS);
-    error = seam_update16(bridge, PCI_BRIDGE_CONTROL, PCI_BRIDGE_CONTROL_RESET, 0);
+    error = update_surely(bridge, PCI_BRIDGE_CONTROL, PCI_BRIDGE_CONTROL_RESET);
+    *stuck = error != 0;
     if (!error)
-        port_sleep_ns(RESET_SETTLE_NS);
+        port_sleep_ns(bridge->traits.type == PCIDEV_PCIE_BRIDGE ? RESET_SETTLE_NS
+                                                                : CONVENTIONAL_SETTLE_NS);
     return error;
 }
 
@@ -74,12 +116,12 @@ static int reset_bus(struct transition *t)
     if (error)
         return error;
     if (pcidev_enter(scope.bridge, "bus reset", &section)) {
-        error = toggle_secondary_reset(scope.bridge);
+        error = toggle_secondary_reset(scope.bridge, &t->dead);
         pcidev_exit(&section);
     } else {
         error = refuse_other(&t->why, -EBUSY, BERTH_REASON_TRANSITION, scope.bridge->sbdf);
     }
-    return scope_drop(&scope, error);
+    return scope_drop(t, &scope, error);
 }
 
 static int (*const methods[])(struct transition *t) = {
@@ -89,42 +131,13 @@ static int (*const methods[])(struct transition *t) = {
 
 /* ---- afterwards ---- */
 
-static int wait_until_ready(struct transition *t)
-{
-    uint64_t deadline = port_now_ns() + t->policy.reset_wait_ns;
-    bool answers;
-    int error = registers_answer(t->dev, &answers);
-
-    while (!error && !answers && port_now_ns() < deadline) {
-        port_sleep_ns(POLL_NS);
-        error = registers_answer(t->dev, &answers);
-    }
-    if (!error && !answers)
-        error = -EIO;
-    return error;
-}
-
-static int check_identity(struct transition *t)
-{
-    const struct pcidev_traits *traits = &t->dev->traits;
-    uint32_t id, class_revision;
-    int error = seam_read(t->dev, PCI_VENDOR_ID, 4, &id);
-
-    if (!error)
-        error = seam_read(t->dev, PCI_CLASS_REVISION, 4, &class_revision);
-    if (error)
-        return error;
-    if (!traits->is_vf && id != ((uint32_t)traits->device << 16 | traits->vendor))
-        return -EIO;
-    return class_revision >> 8 == traits->class_code ? 0 : -EIO;
-}
-
 static int reset_recover(struct transition *t)
 {
-    int error = wait_until_ready(t);
+    int error = registers_wait(t->dev, t->policy.reset_wait_ns);
 
+    atomic_fetch_add(&t->dev->generation, 1); /* whatever comes of it: its state is gone (V6) */
     if (!error)
-        error = check_identity(t);
+        error = registers_check_identity(t->dev);
     if (!error)
         error = registers_restore_quiet(t->dev, &t->saved);
     if (error) {
@@ -152,6 +165,8 @@ int step_reset(struct transition *t)
         unsigned method = traits->methods[i];
 
         error = methods[method](t);
+        if (error == -EIO && method == PCIDEV_RESET_HOST)
+            error = -ENOTTY; /* nothing was done: another method may do */
         event_device(t->dev, BERTH_EVENT_DO,
                      pcidev_reset_method_name((enum pcidev_reset_method)method), error);
     }
@@ -166,11 +181,28 @@ static int reset_explicit(struct transition *t)
     return step_reset(t);
 }
 
+/* VFs go with their PF's reset: none may be added while it lasts. */
+static int reset_close_vfs(struct transition *t)
+{
+    if (dependents_close_if_none(&t->dev->vfs))
+        return 0;
+    return refuse_number(&t->why, -EBUSY, BERTH_REASON_HAS_VFS, dependents_read(&t->dev->vfs));
+}
+
+static int reset_open_vfs(struct transition *t)
+{
+    dependents_reopen(&t->dev->vfs);
+    return 0;
+}
+
 static const struct step reset_steps[] = {
+    {"close VFs", reset_close_vfs, reset_open_vfs},
     {"revoke", step_revoke, step_reopen},
+    {"withdraw view", step_withdraw, step_restore_view},
     {"quiesce", step_quiesce, step_resume},
     {"reset", reset_explicit, NULL},
     {"resume", step_resume, NULL},
+    {"restore view", step_restore_view, NULL},
 };
 
 static int reset_check(struct transition *t)
@@ -183,15 +215,19 @@ static int reset_check(struct transition *t)
         return refuse(&t->why, -EBUSY, BERTH_REASON_READ_ONLY);
     if (device_is_bridge(t->dev))
         return refuse(&t->why, -ENOTTY, BERTH_REASON_NO_RESET);
-    if (dependents_read(&t->dev->vfs)) /* the VFs would go with it */
-        return refuse_number(&t->why, -EBUSY, BERTH_REASON_HAS_VFS, dependents_read(&t->dev->vfs));
+    if (atomic_load(&t->dev->enabled_vfs)) /* they would go with it, added or not */
+        return refuse_number(&t->why, -EBUSY, BERTH_REASON_HAS_VFS,
+                             atomic_load(&t->dev->enabled_vfs));
     return 0;
 }
 
 int pcidev_reset(struct pcidev *dev, const struct berth_request *request)
 {
-    struct transition t = {
-        .name = "reset", .dev = dev, .request = request, .bus_reset_neighbours = true};
+    struct transition t = {.name = "reset",
+                           .dev = dev,
+                           .request = request,
+                           .takes_turn = true,
+                           .bus_reset_neighbours = true};
     int error;
 
     refusal_begin(&t.why, dev->sbdf);
@@ -205,8 +241,8 @@ int pcidev_reset(struct pcidev *dev, const struct berth_request *request)
     if (!error)
         error = TRANSITION_RUN(&t, reset_steps);
     if (!error) {
-        atomic_fetch_add(&dev->generation, 1);
         step_reopen(&t);
+        reset_open_vfs(&t);
     }
     return transition_end(&t, error);
 }

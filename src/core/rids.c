@@ -65,9 +65,10 @@ static void stake_count(struct rid_stake *stake, struct berth_domain *to)
 {
     struct rid_entry *entry = stake->entry;
 
-    entry->users += (uint32_t)counts(to) - (uint32_t)counts(stake->domain);
-    if (counts(to))
+    entry->users -= counts(stake->domain);
+    if (counts(to) && !entry->users)
         entry->owner = to;
+    entry->users += counts(to);
     if (to)
         berth_domain_get(to);
     berth_domain_put(stake->domain);
@@ -81,7 +82,7 @@ static void unstake_from(struct berth_machine *machine, struct rid_entry *entry)
     lock_take(&machine->lock);
     last = atomic_fetch_sub_explicit(&entry->stakes, 1, memory_order_relaxed) == 1;
     /* where a context could not be cleared, whoever comes next at this id has to know */
-    last = last && !entry->attached && !entry->stale;
+    last = last && !entry->attached && !entry->stale[0] && !entry->stale[1];
     if (last)
         sbdf_map_remove(&machine->rids, sbdf_key(entry->rid));
     lock_drop(&machine->lock);
@@ -146,6 +147,8 @@ static int entry_check(const struct rid_stake *stake, const struct berth_domain 
 
     if (!counts(to) || !others || entry->owner == to)
         return 0;
+    if (!domain_is_guest(to) && !domain_is_guest(entry->owner))
+        return 0; /* the hardware domain and the hypervisor trust one another */
     refuse_other(why, -EBUSY, BERTH_REASON_NONE, entry->rid);
     return refuse_domain(why, -EBUSY, BERTH_REASON_SHARED_RID, entry->owner);
 }
@@ -160,10 +163,10 @@ static struct space *entry_target(const struct pcidev *dev, const struct rid_sta
     const struct rid_entry *entry = stake->entry;
     uint32_t others = entry->users - counts(stake->domain);
 
-    if (counts(to))
-        return to->space;
     if (others)
         return entry->owner->space;
+    if (counts(to))
+        return to->space;
     return to && atomic_load_explicit(&entry->stakes, memory_order_relaxed) == 1 ? dev->quarantine
                                                                                  : NULL;
 }
@@ -204,6 +207,44 @@ int rids_move(struct pcidev *dev, struct berth_domain *to, struct berth_refusal 
             *lost = true;
     berth_domain_put(from);
     return error;
+}
+
+int rids_are_complete(struct pcidev *dev, struct berth_refusal *why)
+{
+    struct sbdf rids[PCIDEV_RIDS_MAX];
+    int count = topology_rids(dev, rids);
+
+    for (int i = 0; i < count; i++) {
+        unsigned known = 0;
+
+        while (known < dev->rid_count && !sbdf_equal(dev->rids[known].entry->rid, rids[i]))
+            known++;
+        if (known == dev->rid_count && !topology_is_phantom(dev, rids[i]))
+            return refuse_other(why, -EBUSY, BERTH_REASON_LATE_BRIDGE, rids[i]);
+    }
+    return 0;
+}
+
+int rids_give_up(struct pcidev *dev, struct sbdf rid, struct berth_refusal *why)
+{
+    struct rid_stake *stake = dev->rids;
+    struct berth_domain *from;
+    int error;
+
+    while (stake < dev->rids + dev->rid_count && !sbdf_equal(stake->entry->rid, rid))
+        stake++;
+    if (stake == dev->rids + dev->rid_count)
+        return 0;
+    from = stake->domain ? berth_domain_get(stake->domain) : NULL;
+    error = stake_move(dev, stake, NULL, why);
+    if (error)
+        (void)stake_move(dev, stake, from, why);
+    berth_domain_put(from);
+    if (error)
+        return error;
+    unstake_from(dev->machine, stake->entry);
+    *stake = dev->rids[--dev->rid_count];
+    return 0;
 }
 
 void rids_contain(struct pcidev *dev)

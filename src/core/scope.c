@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "src/core/scope.h"
 
+#include "src/core/group.h"
+#include "src/core/space.h"
 #include "src/core/topology.h"
 
 static const char tag_scope[] = "bus reset";
@@ -29,14 +31,33 @@ static int scope_collect(struct transition *t, struct scope *scope)
     return 0;
 }
 
+/* A lending that can do without a reset does not happen at the neighbour's expense. */
+static bool can_do_without(const struct transition *t)
+{
+    return !t->bus_reset_neighbours && !t->policy.require_reset;
+}
+
+/* What a bus reset would leave in ruins: buses behind a bridge, VFs; or what nobody may write. */
+static bool is_untouchable(const struct pcidev *dev)
+{
+    return device_is_bridge(dev) || atomic_load(&dev->enabled_vfs) ||
+           dev->traits.reservation != BERTH_RESERVE_NONE;
+}
+
 static int scope_check_owner(struct transition *t, const struct pcidev *dev)
 {
     const struct berth_domain *owner = device_owner(dev);
 
+    if (is_untouchable(dev) && can_do_without(t))
+        return -ENOTTY;
+    if (is_untouchable(dev)) {
+        refuse_other(&t->why, -EBUSY, BERTH_REASON_NONE, dev->sbdf);
+        return refuse_domain(&t->why, -EBUSY, BERTH_REASON_RESET_SCOPE, owner);
+    }
     if (owner == t->machine->quarantine || (t->bus_reset_neighbours && owner == t->from))
         return 0;
-    if (!t->bus_reset_neighbours && !t->policy.require_reset)
-        return -ENOTTY; /* a transition that can do without: not at the neighbour's expense */
+    if (can_do_without(t))
+        return -ENOTTY;
     refuse_other(&t->why, -EBUSY, BERTH_REASON_NONE, dev->sbdf);
     return refuse_domain(&t->why, -EBUSY, BERTH_REASON_RESET_SCOPE, owner);
 }
@@ -57,20 +78,28 @@ static int member_save(struct scope_member *member)
 
 static void member_open(struct scope_member *member)
 {
+    struct pcidev_section section;
+
     if (member->gone)
         return;
-    atomic_fetch_and_explicit(&member->dev->gate, ~GATE_TRANSITION, memory_order_release);
+    if (access_open(member->dev, GATE_SHUT, NULL, tag_scope, &section)) {
+        gate_open(member->dev);
+        access_close(&section);
+    }
     atomic_store(&member->dev->transition, NULL);
     lock_drop(&member->dev->lock);
 }
 
 /*
  * Two neighbours that reset their bus at once hold their own locks and want the other's. The lower
- * address waits, the higher one gives way at once, so one of them gets through.
+ * address waits, the higher one gives way soon, so one of them gets through.
  */
+#define GIVE_WAY_NS 5000000u
+
 static int member_lock(struct transition *t, struct pcidev *dev)
 {
-    uint64_t until = sbdf_key(t->dev->sbdf) < sbdf_key(dev->sbdf) ? t->deadline_ns : 0;
+    uint64_t until =
+        sbdf_key(t->dev->sbdf) < sbdf_key(dev->sbdf) ? t->deadline_ns : port_now_ns() + GIVE_WAY_NS;
 
     if (lock_take_until(&dev->lock, until))
         return 0;
@@ -83,8 +112,12 @@ static int member_lock(struct transition *t, struct pcidev *dev)
 static int member_take(struct transition *t, struct scope_member *member)
 {
     struct pcidev *dev = member->dev;
-    int error = member_lock(t, dev);
+    int error = scope_check_owner(t, dev);
 
+    if (!error)
+        error = member_lock(t, dev);
+    if (error == -ETIMEDOUT && can_do_without(t))
+        error = -ENOTTY;
     if (error)
         return error;
     if (device_state(dev) == PCIDEV_REMOVED) {
@@ -96,27 +129,49 @@ static int member_take(struct transition *t, struct scope_member *member)
     atomic_fetch_or(&dev->gate, GATE_TRANSITION);
     error = scope_check_owner(t, dev);
     if (!error)
+        refuse_other(&t->why, 0, BERTH_REASON_NONE, dev->sbdf);
+    if (!error)
         error = access_drain(dev, NULL, t->deadline_ns, &t->why);
     if (!error)
         error = member_save(member);
-    if (error == -EBUSY)
+    if (error)
         refuse_other(&t->why, error, BERTH_REASON_TRANSITION, dev->sbdf);
     if (error)
         member_open(member);
     return error;
 }
 
-static int member_restore(struct scope_member *member)
+/* Broken, quiet and blocked; and in quarantine, if there is memory for that. */
+static void member_lost(struct pcidev *dev)
+{
+    struct berth_domain *owner = device_owner(dev), *quarantine = dev->machine->quarantine;
+
+    atomic_store(&dev->broken, true);
+    event_device(dev, BERTH_EVENT_BROKEN, NULL, 0);
+    (void)registers_quiet(dev);
+    rids_contain(dev);
+    (void)group_count(dev, quarantine, NULL);
+    if (owner == quarantine || domain_link(quarantine, dev))
+        return;
+    domain_unlink(owner, dev);
+}
+
+static void member_restore(struct transition *t, struct scope_member *member)
 {
     struct pcidev_section section;
     int error;
 
     if (member->gone || !access_open(member->dev, GATE_SHUT, NULL, tag_scope, &section))
-        return 0;
-    error = registers_restore(member->dev, &member->saved);
-    access_close(&section);
+        return;
     atomic_fetch_add(&member->dev->generation, 1);
-    return error;
+    error = registers_wait(member->dev, t->policy.reset_wait_ns);
+    if (!error)
+        error = registers_check_identity(member->dev);
+    if (!error)
+        error = registers_restore(member->dev, &member->saved);
+    if (error)
+        member_lost(member->dev);
+    access_close(&section);
 }
 
 /* ---- all of them ---- */
@@ -126,7 +181,7 @@ static void scope_free(struct scope *scope)
     for (unsigned i = 0; scope->members && i < scope->count; i++)
         pcidev_put(scope->members[i].dev, tag_scope);
     port_free(scope->members);
-    atomic_fetch_sub(&scope->bridge->closing, 1);
+    topology_reopen(scope->bridge);
     pcidev_put(scope->bridge, tag_scope);
 }
 
@@ -138,7 +193,11 @@ int scope_take(struct transition *t, struct scope *scope)
     scope->bridge = topology_bridge(t->machine, t->dev->sbdf, tag_scope);
     if (!scope->bridge)
         return -ENOTTY;
-    atomic_fetch_add(&scope->bridge->closing, 1); /* nothing is added behind it now */
+    error = topology_close(scope->bridge, t->deadline_ns, &t->why);
+    if (error) {
+        pcidev_put(scope->bridge, tag_scope);
+        return error;
+    }
     error = scope_collect(t, scope);
     while (!error && taken < scope->count) {
         error = member_take(t, &scope->members[taken]);
@@ -153,13 +212,10 @@ int scope_take(struct transition *t, struct scope *scope)
     return error;
 }
 
-int scope_drop(struct scope *scope, int error)
+int scope_drop(struct transition *t, struct scope *scope, int error)
 {
     for (unsigned i = 0; i < scope->count; i++) {
-        int failed = member_restore(&scope->members[i]);
-
-        if (failed && !error)
-            error = failed;
+        member_restore(t, &scope->members[i]);
         member_open(&scope->members[i]);
     }
     scope_free(scope);

@@ -29,11 +29,15 @@ struct scope {
  * Takes the scope of a reset of t->dev: locks and gates closed, registers saved.
  * Returns 0; -ENOTTY (no bridge above, or too many functions); -EBUSY (a neighbour is somebody
  * else's: BERTH_REASON_RESET_SCOPE, -ENOTTY where the transition can do without a reset);
- * -ETIMEDOUT (one is in another transition, or somebody is inside). On failure nothing is held.
+ * -ETIMEDOUT (one is in another transition, or somebody is inside; -ENOTTY where the transition can
+ * do without). On failure nothing is held.
  */
 int scope_take(struct transition *t, struct scope *scope);
 
-/** Restores the neighbours' registers, opens and unlocks them; returns @error or the first one. */
-int scope_drop(struct scope *scope, int error);
+/**
+ * Waits for the neighbours, restores their registers, opens and unlocks them. One that does not
+ * come back is broken and blocked, which is no error of the device that was reset. Returns @error.
+ */
+int scope_drop(struct transition *t, struct scope *scope, int error);
 
 #endif

@@ -127,17 +127,59 @@ int seam_unmap(struct pcidev *dev, struct space *space, const struct berth_reser
     return config->iommu->unmap(config->iommu_context, space->handle, region);
 }
 
+/* Takes @space off the list of stale ones. */
+static bool stale_remove(struct rid_entry *entry, const struct space *space)
+{
+    for (unsigned i = 0; i < 2; i++) {
+        if (space && entry->stale[i] == space) {
+            entry->stale[i] = NULL;
+            return true;
+        }
+    }
+    return false;
+}
+
+static void stale_add(struct rid_entry *entry, struct space *space)
+{
+    entry->stale[entry->stale[0] ? 1 : 0] = space;
+}
+
+static int stale_flush(struct pcidev *dev, struct rid_entry *entry, struct space *space)
+{
+    const struct berth_machine_config *config = &dev->machine->config;
+    int error = config->iommu->flush(config->iommu_context, entry->rid, space->handle);
+
+    /* A4: what the dead device has cached, it cannot use; but another one may share the id */
+    if (error == -ETIMEDOUT && device_disconnected(dev) && atomic_load(&entry->stakes) == 1)
+        error = 0;
+    if (error)
+        return error;
+    stale_remove(entry, space);
+    atomic_fetch_sub(&space->contexts, 1);
+    return 0;
+}
+
+/* Before an attach: at most one space is stale when it is done, so a detach always has room. */
+static int stale_settle(struct pcidev *dev, struct rid_entry *entry, const struct space *target)
+{
+    int error = 0;
+
+    for (unsigned i = 0; i < 2 && !error; i++)
+        if (entry->stale[i] && entry->stale[i] != target)
+            error = stale_flush(dev, entry, entry->stale[i]);
+    return error;
+}
+
 int seam_attach(struct pcidev *dev, struct rid_entry *entry, struct space *space)
 {
     const struct berth_machine_config *config = &dev->machine->config;
     struct space *old = entry->attached;
-    int error = 0;
+    int error;
 
     check_inside(dev);
     if (space == old)
         return 0;
-    if (entry->stale && entry->stale != space)
-        error = seam_flush(dev, entry);
+    error = space ? stale_settle(dev, entry, space) : 0; /* blocking waits for no flush (F41) */
     if (!error)
         error = space ? config->iommu->attach(config->iommu_context, entry->rid, space->handle)
                       : config->iommu->detach(config->iommu_context, entry->rid);
@@ -145,29 +187,18 @@ int seam_attach(struct pcidev *dev, struct rid_entry *entry, struct space *space
         return error;
     /*
      * The caches still lead to the old space: it counts as pointed to until they are flushed. On
-     * the way back from a failed flush the new space is the stale one, and counted already.
+     * the way back from a failed flush the new space is a stale one, and counted already.
      */
-    if (space && space != entry->stale)
+    if (space && !stale_remove(entry, space))
         atomic_fetch_add(&space->contexts, 1);
     entry->attached = space;
-    entry->stale = old;
+    if (old)
+        stale_add(entry, old);
     return 0;
 }
 
 int seam_flush(struct pcidev *dev, struct rid_entry *entry)
 {
-    const struct berth_machine_config *config = &dev->machine->config;
-    int error;
-
     check_inside(dev);
-    if (!entry->stale)
-        return 0;
-    error = config->iommu->flush(config->iommu_context, entry->rid, entry->stale->handle);
-    if (error == -ETIMEDOUT && device_disconnected(dev))
-        error = 0; /* A4: what the dead device has cached, it cannot use */
-    if (error)
-        return error;
-    atomic_fetch_sub(&entry->stale->contexts, 1);
-    entry->stale = NULL;
-    return 0;
+    return stale_settle(dev, entry, NULL);
 }

@@ -209,7 +209,8 @@ int space_map_reserved(struct pcidev *dev, struct space *space, struct berth_ref
     return reserved_refuse(why, error);
 }
 
-int space_unmap_reserved(struct pcidev *dev, struct space *space, struct berth_refusal *why)
+int space_unmap_reserved(struct pcidev *dev, struct space *space, struct berth_refusal *why,
+                         bool *lost)
 {
     struct berth_reserved list[BERTH_RESERVED_MAX];
     int count = space ? seam_reserved(dev, list) : 0;
@@ -222,6 +223,7 @@ int space_unmap_reserved(struct pcidev *dev, struct space *space, struct berth_r
     if (!error)
         return 0;
     for (done--; done-- > 0;)
-        region_map(dev, space, &list[done]);
+        if (region_map(dev, space, &list[done]))
+            *lost = true;
     return reserved_refuse(why, error);
 }

@@ -43,7 +43,7 @@ struct rid_entry {
     struct berth_domain *owner; /* the one real owner of its devices, while .users is not 0 */
     uint32_t users;             /* devices whose owner is real */
     struct space *attached;     /* what the context points to; NULL: blocked */
-    struct space *stale;        /* what it pointed to before, until the caches are flushed */
+    struct space *stale[2];     /* what it pointed to before, until the caches are flushed */
 };
 
 /** A device's part in a requester id. */
@@ -62,9 +62,13 @@ int space_destroy(struct berth_machine *machine, struct space *space);
 /** Frees the private space of a device. -EBUSY: a context still points to it, and it stays. */
 int device_free_quarantine(struct pcidev *dev);
 
-/** Maps the device's reserved regions into a space, all of them or none; and the reverse (M24). */
+/**
+ * Maps the device's reserved regions into a space, all of them or none; and the reverse (M24).
+ * Where an unmap that failed could not be put back *@lost is set.
+ */
 int space_map_reserved(struct pcidev *dev, struct space *space, struct berth_refusal *why);
-int space_unmap_reserved(struct pcidev *dev, struct space *space, struct berth_refusal *why);
+int space_unmap_reserved(struct pcidev *dev, struct space *space, struct berth_refusal *why,
+                         bool *lost);
 
 /** Collects the requester ids of a device and puts its stakes on them; and the reverse. */
 int rids_stake(struct pcidev *dev, struct berth_refusal *why);
@@ -79,6 +83,15 @@ void rids_unstake(struct pcidev *dev);
  * the old contexts. Where the way back failed as well *@lost is set: rids_contain() has to follow.
  */
 int rids_move(struct pcidev *dev, struct berth_domain *to, struct berth_refusal *why, bool *lost);
+
+/**
+ * Takes one requester id away from a device: its context is cleared and flushed. Needs the device's
+ * lock and a section. 0, also where it has no such id, or the IOMMU's error with all as before.
+ */
+int rids_give_up(struct pcidev *dev, struct sbdf rid, struct berth_refusal *why);
+
+/** Whether bridges that came later have given the device more requester ids. 0 or -EBUSY. */
+int rids_are_complete(struct pcidev *dev, struct berth_refusal *why);
 
 /** Blocks every requester id of a device that is lost, as far as the IOMMU lets us (O1). */
 void rids_contain(struct pcidev *dev);

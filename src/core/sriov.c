@@ -6,6 +6,7 @@
 
 /* SR-IOV 1.1, 3.3.3.1: the VFs may take this long before they answer */
 #define VF_ENABLE_NS 100000000u
+#define VF_DISABLE_NS 1000000000u
 
 static unsigned sriov_reg(const struct transition *t, unsigned offset)
 {
@@ -33,34 +34,37 @@ static int sriov_check(struct transition *t)
     return 0;
 }
 
-static int sriov_disable(struct transition *t)
+/* SR-IOV 1.1, 3.3.3.1: once VFs are off, the capability is not to be looked at for a second. */
+static int sriov_write(struct transition *t, unsigned vfs)
 {
     int error = seam_update16(t->dev, sriov_reg(t, PCI_SRIOV_CONTROL),
                               PCI_SRIOV_CONTROL_VFE | PCI_SRIOV_CONTROL_MSE, 0);
 
+    if (!error && atomic_load(&t->dev->enabled_vfs))
+        port_sleep_ns(VF_DISABLE_NS);
     if (!error)
-        error = seam_write(t->dev, sriov_reg(t, PCI_SRIOV_NUM_VFS), 2, 0);
-    return error;
-}
-
-static int sriov_enable(struct transition *t)
-{
-    int error;
-
-    if (!t->vfs)
-        return sriov_disable(t);
-    error = seam_write(t->dev, sriov_reg(t, PCI_SRIOV_NUM_VFS), 2, t->vfs);
-    if (!error)
-        error = seam_update16(t->dev, sriov_reg(t, PCI_SRIOV_CONTROL), 0,
-                              PCI_SRIOV_CONTROL_VFE | PCI_SRIOV_CONTROL_MSE);
+        error = seam_write(t->dev, sriov_reg(t, PCI_SRIOV_NUM_VFS), 2, vfs);
+    if (error || !vfs)
+        return error;
+    error = seam_update16(t->dev, sriov_reg(t, PCI_SRIOV_CONTROL), 0,
+                          PCI_SRIOV_CONTROL_VFE | PCI_SRIOV_CONTROL_MSE);
     if (!error)
         port_sleep_ns(VF_ENABLE_NS);
     return error;
 }
 
-static int sriov_undo_enable(struct transition *t)
+static int sriov_undo_set(struct transition *t)
 {
-    return t->vfs ? sriov_disable(t) : 0;
+    return sriov_write(t, t->vfs_before);
+}
+
+static int sriov_set(struct transition *t)
+{
+    int error = sriov_write(t, t->vfs);
+
+    if (error && sriov_undo_set(t))
+        t->lost = true;
+    return error;
 }
 
 static int sriov_latch(struct transition *t)
@@ -68,15 +72,17 @@ static int sriov_latch(struct transition *t)
     int error = probe_sriov(t->dev);
 
     if (error == -ENODEV)
-        return refuse(&t->why, error, BERTH_REASON_DISCONNECTED);
+        refuse(&t->why, error, BERTH_REASON_DISCONNECTED);
     if (!error && atomic_load(&t->dev->enabled_vfs) != t->vfs)
         error = -EIO;
+    if (error)
+        atomic_store(&t->dev->enabled_vfs, (uint16_t)t->vfs_before);
     return error;
 }
 
 static int sriov_undo_latch(struct transition *t)
 {
-    atomic_store(&t->dev->enabled_vfs, 0);
+    atomic_store(&t->dev->enabled_vfs, (uint16_t)t->vfs_before);
     return 0;
 }
 
@@ -104,7 +110,7 @@ static int sriov_open(struct transition *t)
 
 static const struct step sriov_steps[] = {
     {"close", sriov_close, sriov_open},
-    {"set VFs", sriov_enable, sriov_undo_enable},
+    {"set VFs", sriov_set, sriov_undo_set},
     {"latch", sriov_latch, sriov_undo_latch},
     {"PF map", sriov_map, NULL},
 };
@@ -121,6 +127,7 @@ int pcidev_sriov(struct pcidev *pf, unsigned vfs, const struct berth_request *re
     error = transition_begin(&t);
     if (error)
         return error;
+    t.vfs_before = atomic_load(&pf->enabled_vfs);
     error = sriov_check(&t);
     if (!error)
         error = TRANSITION_RUN(&t, sriov_steps);

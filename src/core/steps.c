@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The steps that several transitions share. */
+#include "src/core/seam.h"
 #include "src/core/space.h"
 #include "src/core/transition.h"
 
@@ -14,10 +15,20 @@ int step_revoke(struct transition *t)
     return error;
 }
 
+/*
+ * With a section open. Opens first and looks at the flag then: a fault that comes up meanwhile
+ * sets it first and then finds the gate closed, or open (O6).
+ */
+void gate_open(struct pcidev *dev)
+{
+    atomic_fetch_and(&dev->gate, ~GATE_TRANSITION); /* pairs with the load in access_open() */
+    if (atomic_load(&dev->contained))
+        (void)seam_update16(dev, PCI_COMMAND, PCI_COMMAND_MASTER, 0);
+}
+
 int step_reopen(struct transition *t)
 {
-    /* release: pairs with the acquire in access_open() */
-    atomic_fetch_and_explicit(&t->dev->gate, ~GATE_TRANSITION, memory_order_release);
+    gate_open(t->dev);
     return 0;
 }
 
@@ -66,6 +77,30 @@ int step_relink(struct transition *t)
     return domain_link_spare(t->from, t->dev, &t->relink);
 }
 
+/* The private space of a device in quarantine: its reserved regions, and what the policy says. */
+int step_make_space(struct transition *t)
+{
+    enum berth_space_kind kind =
+        t->policy.quarantine == BERTH_QUARANTINE_SCRATCH ? BERTH_SPACE_SCRATCH : BERTH_SPACE_BLOCK;
+    int error;
+
+    if (t->to->kind != BERTH_DOMAIN_QUARANTINE)
+        return 0;
+    error = device_free_quarantine(t->dev); /* one that could not be freed before */
+    if (!error)
+        error = space_create(t->machine, kind, sbdf_key(t->dev->sbdf), &t->dev->quarantine);
+    return error ? refuse(&t->why, error,
+                          error == -ENOMEM ? BERTH_REASON_NO_MEMORY : BERTH_REASON_IOMMU_FAILED)
+                 : 0;
+}
+
+int step_free_space(struct transition *t)
+{
+    if (t->to->kind == BERTH_DOMAIN_QUARANTINE)
+        (void)device_free_quarantine(t->dev);
+    return 0;
+}
+
 int step_map_new(struct transition *t)
 {
     return space_map_reserved(t->dev, transition_space(t, t->to), &t->why);
@@ -73,12 +108,12 @@ int step_map_new(struct transition *t)
 
 int step_unmap_new(struct transition *t)
 {
-    return space_unmap_reserved(t->dev, transition_space(t, t->to), &t->why);
+    return space_unmap_reserved(t->dev, transition_space(t, t->to), &t->why, &t->lost);
 }
 
 int step_unmap_old(struct transition *t)
 {
-    return space_unmap_reserved(t->dev, transition_space(t, t->from), &t->why);
+    return space_unmap_reserved(t->dev, transition_space(t, t->from), &t->why, &t->lost);
 }
 
 int step_map_old(struct transition *t)

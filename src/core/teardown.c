@@ -8,6 +8,7 @@
  *            ZOMBIE -----+         a device (or a context) could not be taken away: another call
  * may
  */
+#include "src/core/teardown.h"
 #include "src/core/assign.h"
 #include "src/core/space.h"
 
@@ -49,7 +50,7 @@ static void take_one(struct teardown *t, struct pcidev *dev)
 {
     struct berth_refusal why;
     const struct berth_request request = {
-        .timeout_ns = t->request ? t->request->timeout_ns : 0,
+        .timeout_ns = t->deadline_ns - port_now_ns(), /* not 0: see take_devices() */
         .why = &why,
     };
     int error = deassign_from(dev, t->domain, &request);
@@ -136,6 +137,14 @@ static int teardown_serialised(struct teardown *t)
     return error;
 }
 
+int teardown_domain(struct berth_domain *domain)
+{
+    struct teardown t = {.domain = domain};
+
+    t.deadline_ns = machine_deadline(domain->machine, NULL);
+    return teardown_serialised(&t);
+}
+
 int berth_domain_destroy(struct berth_domain *domain, const struct berth_request *request)
 {
     struct teardown t = {.domain = domain, .request = request};
@@ -145,7 +154,7 @@ int berth_domain_destroy(struct berth_domain *domain, const struct berth_request
     t.deadline_ns = machine_deadline(machine, request);
     error = machine_permit(machine, request, BERTH_OP_DOMAIN_DESTROY, domain, &t.first);
     if (!error && !domain_is_guest(domain))
-        error = refuse(&t.first, -EINVAL, BERTH_REASON_BAD_ARGUMENT);
+        error = refuse_domain(&t.first, -EINVAL, BERTH_REASON_NOT_A_GUEST, domain);
     if (!error)
         error = teardown_serialised(&t);
     if (error)

@@ -10,15 +10,24 @@ static uint32_t bus_key(unsigned segment, unsigned bus)
     return sbdf_key(sbdf_make(segment, bus, 0, 0));
 }
 
-struct pcidev *topology_bridge(struct berth_machine *machine, struct sbdf on_bus, const char *tag)
+struct pcidev *topology_bridge_or_busy(struct berth_machine *machine, struct sbdf on_bus,
+                                       const char *tag, bool *busy)
 {
-    struct pcidev *bridge;
+    struct pcidev *found, *bridge;
 
     port_read_lock();
-    bridge =
-        device_try_get(sbdf_map_find(&machine->bridges, bus_key(on_bus.segment, on_bus.bus)), tag);
+    found = sbdf_map_find(&machine->bridges, bus_key(on_bus.segment, on_bus.bus));
+    bridge = device_try_get(found, tag);
     port_read_unlock();
+    *busy = found && !bridge;
     return bridge;
+}
+
+struct pcidev *topology_bridge(struct berth_machine *machine, struct sbdf on_bus, const char *tag)
+{
+    bool busy;
+
+    return topology_bridge_or_busy(machine, on_bus, tag, &busy);
 }
 
 uint32_t topology_bus_key(const struct pcidev *bridge)
@@ -83,6 +92,73 @@ struct pcidev *topology_behind(struct pcidev *bridge, uint64_t *cursor, const ch
     return dev;
 }
 
+/* ---- adds and what happens above them ---- */
+
+static int enter_one(struct pcidev *bridge, struct above *above, struct berth_refusal *why)
+{
+    if (above->count == ABOVE_MAX) {
+        pcidev_put(bridge, tag_topology);
+        return refuse_number(why, -E2BIG, BERTH_REASON_TOO_MANY_RIDS, ABOVE_MAX);
+    }
+    above->bridge[above->count++] = bridge;
+    atomic_fetch_add(&bridge->adding, 1); /* pairs with topology_close() */
+    if (!atomic_load(&bridge->closing))
+        return 0;
+    return refuse_other(why, -EBUSY, BERTH_REASON_TRANSITION, bridge->sbdf);
+}
+
+int topology_enter_above(const struct pcidev *dev, struct above *above, struct berth_refusal *why)
+{
+    struct sbdf at = dev->sbdf;
+    struct pcidev *bridge;
+    bool busy, upwards;
+    int error = 0;
+
+    above->count = 0;
+    while ((bridge = topology_bridge_or_busy(dev->machine, at, tag_topology, &busy))) {
+        upwards = bridge->sbdf.bus < at.bus; /* junk could make it a loop */
+        at = bridge->sbdf;
+        error = enter_one(bridge, above, why);
+        if (error || !upwards)
+            break;
+    }
+    if (!error && busy)
+        error = refuse_other(why, -EBUSY, BERTH_REASON_TRANSITION, at);
+    if (error)
+        topology_leave_above(above);
+    return error;
+}
+
+void topology_leave_above(struct above *above)
+{
+    while (above->count) {
+        struct pcidev *bridge = above->bridge[--above->count];
+
+        atomic_fetch_sub(&bridge->adding, 1);
+        pcidev_put(bridge, tag_topology);
+    }
+}
+
+int topology_close(struct pcidev *bridge, uint64_t deadline_ns, struct berth_refusal *why)
+{
+    atomic_fetch_add(&bridge->closing, 1);
+    for (unsigned attempt = 0; atomic_load(&bridge->adding); attempt++) {
+        if (port_now_ns() >= deadline_ns) {
+            topology_reopen(bridge);
+            why->holders[0] = (struct berth_holder){.tag = "add", .count = 1};
+            why->holder_count = 1;
+            return refuse_other(why, -ETIMEDOUT, BERTH_REASON_TRANSITION, bridge->sbdf);
+        }
+        port_relax(attempt);
+    }
+    return 0;
+}
+
+void topology_reopen(struct pcidev *bridge)
+{
+    atomic_fetch_sub(&bridge->closing, 1);
+}
+
 unsigned topology_children(struct pcidev *dev)
 {
     unsigned count = dependents_read(&dev->vfs);
@@ -112,8 +188,13 @@ bool topology_is_phantom(const struct pcidev *dev, struct sbdf rid)
     unsigned own = sbdf_function(dev->sbdf), fn = sbdf_function(rid);
     unsigned stride = dev->traits.phantom_stride;
 
-    return stride && rid.segment == dev->sbdf.segment && rid.bus == dev->sbdf.bus &&
-           sbdf_device(rid) == sbdf_device(dev->sbdf) && fn > own && (fn - own) % stride == 0;
+    if (rid.segment != dev->sbdf.segment || rid.bus != dev->sbdf.bus ||
+        sbdf_device(rid) != sbdf_device(dev->sbdf) || fn == own)
+        return false;
+    if ((fn == 0 && dev->traits.errata & PCIDEV_ERRATUM_DMA_FN0) ||
+        (fn == 1 && dev->traits.errata & PCIDEV_ERRATUM_DMA_FN1))
+        return true;
+    return stride && fn > own && (fn - own) % stride == 0;
 }
 
 struct rid_list {
@@ -204,7 +285,7 @@ struct pcidev *pcidev_find_rid(struct berth_machine *machine, struct sbdf rid, c
 {
     struct pcidev *dev = pcidev_find(machine, rid, tag);
 
-    for (unsigned fn = 0; !dev && fn < sbdf_function(rid); fn++) {
+    for (unsigned fn = 0; !dev && fn < 8; fn++) {
         const struct sbdf at = sbdf_make(rid.segment, rid.bus, sbdf_device(rid), fn);
 
         dev = pcidev_find(machine, at, tag);

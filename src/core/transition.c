@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "src/core/transition.h"
 
+#include "src/core/group.h"
 #include "src/core/memory.h"
 #include "src/core/space.h"
 
@@ -70,6 +71,18 @@ static int device_begin(struct transition *t)
     return 0;
 }
 
+static int device_lock_and_begin(struct transition *t)
+{
+    int error = device_lock(t);
+
+    if (error)
+        return error;
+    error = device_begin(t);
+    if (error)
+        lock_drop(&t->dev->lock);
+    return error;
+}
+
 int transition_begin(struct transition *t)
 {
     int error;
@@ -82,11 +95,11 @@ int transition_begin(struct transition *t)
         spares_free(t);
         return refusal_end(&t->why, refuse(&t->why, -ENOMEM, BERTH_REASON_NO_MEMORY), t->request);
     }
-    error = device_lock(t);
+    error = t->takes_turn ? group_take_turn(t->dev, t->deadline_ns, &t->why) : 0;
     if (!error) {
-        error = device_begin(t);
-        if (error)
-            lock_drop(&t->dev->lock);
+        error = device_lock_and_begin(t);
+        if (error && t->takes_turn)
+            group_drop_turn(t->dev);
     }
     if (error) {
         spares_free(t);
@@ -110,6 +123,8 @@ int transition_end(struct transition *t, int error)
         access_close(&t->section);
     atomic_store(&t->dev->transition, NULL);
     lock_drop(&t->dev->lock);
+    if (t->takes_turn)
+        group_drop_turn(t->dev);
     if (t->from)
         atomic_fetch_sub(&t->from->leaving, 1);
     berth_domain_put(t->from);
@@ -135,7 +150,11 @@ static void device_lost(struct transition *t)
         return;
     (void)registers_quiet(dev);
     rids_contain(dev);
+    (void)group_count(dev, t->machine->quarantine, NULL);
     (void)device_free_quarantine(dev); /* blocked, it needs none; else it goes with the device */
+    if (step_withdraw(t))              /* again, or for the first time: that is fine (domain.h) */
+        t->lost = true;                /* what a guest may still touch ends the guest */
+    atomic_fetch_add(&dev->generation, 1);
     if (owner != t->machine->quarantine) {
         domain_unlink(owner, dev);
         (void)domain_link_spare(t->machine->quarantine, dev, &t->fallback);
@@ -158,12 +177,21 @@ static void refuse_by_errno(struct transition *t, int error)
         refuse(&t->why, error, BERTH_REASON_HOST_FAILED);
 }
 
+/*
+ * A device that is lost does not come back to its guest: nobody gets in before it is contained, and
+ * its view is not put back.
+ */
+static bool stays_undone(const struct transition *t, int (*undo)(struct transition *t))
+{
+    return (t->lost || t->dead) && (undo == step_reopen || undo == step_restore_view);
+}
+
 static void unwind(struct transition *t, const struct step *steps, unsigned done)
 {
     while (done-- > 0) {
         int error;
 
-        if (!steps[done].undo)
+        if (!steps[done].undo || stays_undone(t, steps[done].undo))
             continue;
         error = steps[done].undo(t);
         transition_event(t, BERTH_EVENT_UNDO, steps[done].name, error);
@@ -190,7 +218,10 @@ int transition_run(struct transition *t, const struct step *steps, unsigned coun
     unwind(t, steps, done);
     if (t->lost)
         t->why.reason = BERTH_REASON_ROLLBACK;
-    if (t->lost || t->dead)
+    if (t->lost || t->dead) {
         device_lost(t);
+        if (device_state(t->dev) != PCIDEV_ADDING)
+            step_reopen(t);
+    }
     return error;
 }

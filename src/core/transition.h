@@ -11,6 +11,7 @@
 
 #include "src/core/machine_priv.h"
 #include "src/core/registers.h"
+#include "src/core/topology.h"
 
 struct transition {
     const char *name;
@@ -27,7 +28,9 @@ struct transition {
     struct berth_policy policy;        /* as it was when the transition began */
     enum pcidev_remove_mode mode;
     const struct pcidev_add_info *info;
-    unsigned vfs;
+    struct above above; /* add: the bridges that wait for us */
+    unsigned vfs, vfs_before;
+    bool takes_turn;           /* changes the owner or resets: one of its group at a time */
     bool bus_reset_neighbours; /* an explicit reset may take neighbours of the same owner along */
     bool lost;                 /* an undo failed */
     bool dead;                 /* the device did not come back: broken, but nobody's fault */
@@ -63,6 +66,9 @@ struct space *transition_space(const struct transition *t, const struct berth_do
 int step_revoke(struct transition *t);
 int step_reopen(struct transition *t);
 
+/** Opens a gate, and takes bus mastering from a contained device; inside a section. */
+void gate_open(struct pcidev *dev);
+
 /** Takes the guest's view away: mappings, vectors, endpoints (R2, O2). */
 int step_withdraw(struct transition *t);
 int step_restore_view(struct transition *t);
@@ -77,6 +83,10 @@ int step_relink(struct transition *t);
 
 /** Resets by the first method that works (reset.c). */
 int step_reset(struct transition *t);
+
+/** The private space of a device that goes to the quarantine. */
+int step_make_space(struct transition *t);
+int step_free_space(struct transition *t);
 
 /** Reserved regions: into the new space before the contexts move, out of the old one after (X03).
  */
