@@ -10,9 +10,9 @@
 
 static void pull(struct sim *sim, struct sim_function *f, uint64_t now)
 {
-    (void)sim;
     (void)now;
     atomic_store(&f->present, false); /* VFs are there while their PF is */
+    sim_caches_drop(sim, f);          /* what a card has cached does not outlive its power */
 }
 
 /* ---- coming back ---- */

@@ -195,22 +195,37 @@ static int op_flush(void *iommu, struct sbdf rid, void *old_space)
     struct sim *sim = iommu;
     const struct sim_function *f = sim_function_of_rid(sim, rid);
     struct sim_context *c = sim_context_find(sim, rid);
-    const bool hangs = f && atomic_load(&f->hang_on_flush);
+    const bool hangs = f && atomic_load(&f->hang_on_flush) && sim_plugged(f);
     int error = sim_planned(sim, SIM_OP_FLUSH);
 
     if (error)
         return error;
-    /* the cache of a card that was pulled is gone with it, whatever the invalidation came to */
-    if (hangs && sim_plugged(f))
+    if (hangs)
         return -ETIMEDOUT;
     if (!c)
-        return hangs ? -ETIMEDOUT : 0;
+        return 0;
     pthread_mutex_lock(&c->lock);
     for (unsigned i = 0; c->cache && i < CACHE_ENTRIES; i++)
         if (c->cache[i].space == old_space)
             drop_entry(&c->cache[i]);
     pthread_mutex_unlock(&c->lock);
-    return hangs ? -ETIMEDOUT : 0;
+    return 0;
+}
+
+static void drop_cache(struct sim_context *c)
+{
+    pthread_mutex_lock(&c->lock);
+    for (unsigned i = 0; c->cache && i < CACHE_ENTRIES; i++)
+        drop_entry(&c->cache[i]);
+    pthread_mutex_unlock(&c->lock);
+}
+
+void sim_caches_drop(struct sim *sim, const struct sim_function *f)
+{
+    for (uint32_t i = 0; i <= sim->context_mask; i++)
+        for (struct sim_context *c = atomic_load(&sim->contexts[i]); c; c = c->next)
+            if (c->owner && (c->owner == f || c->owner->pf == f))
+                drop_cache(c);
 }
 
 int sim_hang_on_flush(struct sim *sim, struct sbdf rid, bool on)
@@ -256,7 +271,8 @@ static struct sim_space *translate(struct sim_context *c, uint64_t address, bool
         drop_entry(entry); /* mapped or unmapped meanwhile, or not for writing: ask the tables */
     }
     *result = sim_space_translate(c->space, address, write);
-    if (*result != SIM_DMA_FAULT && entry) {
+    /* a request on its way out of a card that is pulled right now leaves nothing behind */
+    if (*result != SIM_DMA_FAULT && entry && (!c->owner || sim_plugged(c->owner))) {
         drop_entry(entry);
         atomic_fetch_add(&c->space->cached, 1);
         *entry = (struct cache_entry){address >> PAGE_SHIFT, c->space, *result};

@@ -288,6 +288,8 @@ struct sim_context;
 
 int sim_iommu_create(struct sim *sim);
 void sim_iommu_destroy(struct sim *sim);
+/** Empties the caches of a function that was pulled, and of its VFs. */
+void sim_caches_drop(struct sim *sim, const struct sim_function *f);
 /** The context of a requester id, NULL where it never had one. */
 struct sim_context *sim_context_find(struct sim *sim, struct sbdf rid);
 /** One access through caches and tables; .result, .domain_id, .stale and .data are set. */

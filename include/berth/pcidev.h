@@ -138,8 +138,9 @@ struct pcidev_add_info {
  * @info  NULL: VFs are recognised by their PF's SR-IOV capability
  *
  * Returns 0, or (nothing is left behind) -EEXIST (present already), -ENODEV (nothing answers, or a
- * VF without its PF), -EBUSY (the host keeps it, or the machine goes down), -EPERM, -ENOMEM, -E2BIG
- * (too many requester ids), -EIO, -ETIMEDOUT. Context: may sleep.
+ * VF without its PF), -EXDEV (its reserved memory
+ * overlaps another device's), -EBUSY (the host keeps it, or the machine goes down), -EPERM,
+ * -ENOMEM, -E2BIG (too many requester ids), -EIO, -ETIMEDOUT. Context: may sleep.
  */
 int pcidev_add(struct berth_machine *machine, struct sbdf sbdf, const struct pcidev_add_info *info,
                const struct berth_request *request) __attribute__((warn_unused_result));
@@ -170,7 +171,7 @@ enum pcidev_remove_mode {
  *
  * Returns 0, or with the device as before: -EBUSY (R1, R3, R4; see the refusal), -ETIMEDOUT (R5:
  * the deadline passed; the refusal names who holds on), -EDEADLK (the caller is inside a section of
- * @dev), -ENODEV (removed by somebody else), -EPERM, -EIO.
+ * @dev), -ENODEV (removed by somebody else), -EPERM, -EIO, -ENOMEM.
  * Context: may sleep, no section of @dev open, no lock of the core held.
  */
 int pcidev_remove(struct pcidev *dev, enum pcidev_remove_mode mode,

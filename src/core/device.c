@@ -315,6 +315,8 @@ void pcidev_snapshot(struct pcidev *dev, struct pcidev_info *info)
     snapshot_identity(&dev->traits, info);
     info->in_transition = !locked;
     info->numa_node = -1;
+    if (locked)
+        snapshot_details(dev, info);
     snapshot_owner(dev, info);
     info->state = device_state(dev);
     info->disconnected = device_disconnected(dev);
@@ -328,9 +330,8 @@ void pcidev_snapshot(struct pcidev *dev, struct pcidev_info *info)
         info->pf = dev->pf->sbdf;
     info->children = topology_children(dev);
     info->has_parent = topology_parent(dev, &info->parent);
-    info->has_group = pcidev_group(dev, &info->group) == 0;
-    if (locked) {
-        snapshot_details(dev, info);
+    if (locked)
         lock_drop(&dev->lock);
-    }
+    /* the IOMMU takes its time, or not: nobody has to wait for that */
+    info->has_group = dev->machine && pcidev_group(dev, &info->group) == 0;
 }

@@ -7,7 +7,7 @@
  * In rounds:     the same, with team_meet() at the start and the end of each round in every thread
  *                and in the test itself.
  *
- * A failed assertion in a thread ends the program with an error.
+ * A failed assertion ends the program with an error, in a thread and in the test itself.
  */
 #ifndef BERTH_TESTS_TEAM_H
 #define BERTH_TESTS_TEAM_H

@@ -48,9 +48,9 @@ static void *add_and_remove(void *context)
         int error;
 
         if (dev)
-            error = pcidev_remove(dev, team_random(&seed) & 1 ? PCIDEV_REMOVE_DEFAULT
-                                                              : PCIDEV_REMOVE_STRICT,
-                                  &request);
+            error = pcidev_remove(
+                dev, team_random(&seed) & 1 ? PCIDEV_REMOVE_DEFAULT : PCIDEV_REMOVE_STRICT,
+                &request);
         else
             error = pcidev_add(rig.machine, sbdf, NULL, &request);
         assert_true(!error || error == -EBUSY || error == -EEXIST || error == -ENODEV);

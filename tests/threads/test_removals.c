@@ -226,9 +226,9 @@ static void test_K04_stuck_removals_end_by_their_deadlines(void **state)
     port_posix_warp(false);
     team_start(&team, work_elsewhere, &longest);
     for (unsigned i = 0; i < STUCK; i++) {
-        wait[i] = (struct wait){.sbdf = stuck_at(i),
-                                .mode = i & 1 ? PCIDEV_REMOVE_GRACEFUL_FORCE
-                                              : PCIDEV_REMOVE_GRACEFUL};
+        wait[i] =
+            (struct wait){.sbdf = stuck_at(i),
+                          .mode = i & 1 ? PCIDEV_REMOVE_GRACEFUL_FORCE : PCIDEV_REMOVE_GRACEFUL};
         team_start(&team, ask_in_vain, &wait[i]);
     }
     team_run(&team, 600);

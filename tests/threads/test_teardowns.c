@@ -116,7 +116,7 @@ static void test_O5_two_destroy_the_same_guest(void **state)
 
 /* ---- everything against everything ---- */
 
-static const struct sbdf *const pool[] = {&rig_nvme, &rig_nvme2, &rig_phantom, &rig_legacy,
+static const struct sbdf *const pool[] = {&rig_nvme, &rig_nvme2, &rig_phantom,   &rig_legacy,
                                           &rig_pf,   &rig_port,  &rig_pci_bridge};
 #define POOL (sizeof(pool) / sizeof(pool[0]))
 
@@ -162,8 +162,8 @@ static void *do_anything(void *context)
     uint32_t seed = (uint32_t)(uintptr_t)context;
 
     while (team_goes_on(&team)) {
-        const struct sbdf sbdf =
-            team_random(&seed) % 4 ? *pool[team_random(&seed) % POOL] : rig_vf(team_random(&seed) % 2);
+        const struct sbdf sbdf = team_random(&seed) % 4 ? *pool[team_random(&seed) % POOL]
+                                                        : rig_vf(team_random(&seed) % 2);
         struct pcidev *dev = pcidev_find(rig.machine, sbdf, "anything");
         struct berth_domain *domain = random_guest(&seed), *fresh;
 

@@ -23,6 +23,7 @@
 #include <berth/pcidev.h>
 
 #include "host/sim/sim.h"
+#include "src/core/lock.h" /* BERTH_CHECKS */
 #include "tests/unit/machines.h"
 #include "tests/unit/tape.h"
 
@@ -37,7 +38,7 @@ struct rig {
     struct berth_refusal why;
     struct berth_event events[RIG_EVENTS];
     _Atomic unsigned event_count;
-    unsigned leaks_expected;
+    unsigned leaks_expected, gaps_expected;
     struct tape tape;           /* what the IOMMU was asked for */
     struct sim_options options; /* of the simulator: set before rig_up() */
 };
@@ -130,7 +131,7 @@ struct rig_vm {
     struct berth_domain *domain;
     _Atomic unsigned withdrawn, restored, crashed, asked;
     _Atomic int withdraw_error, restore_error;
-    _Atomic bool block;    /* withdraw waits for as long as it is on */
+    _Atomic bool block;    /* the first withdraw waits for as long as it is on */
     _Atomic bool blocking; /* it does */
 };
 

@@ -52,7 +52,7 @@ enum run_flaw {
     FLAW_DEAF_READ,    /* a guest got no answer of a device that is its own, or a wrong one */
     FLAW_DMA,          /* DMA went where the device's owner is not (R2, O3) */
     FLAW_STALE,        /* DMA by a translation that should have been flushed (O2) */
-    FLAW_MASTERING,    /* a contained device masters the bus (O6) */
+    FLAW_MASTERING,    /* a removed or contained device masters the bus (R2, O6) */
     FLAW_RESETTING,    /* a function was touched in its reset (M09) */
     FLAW_FREED_IN_USE, /* a space was freed while a context led to it (O5) */
     FLAW_GAP,          /* a context was left open between two owners (O1) */

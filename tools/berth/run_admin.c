@@ -54,6 +54,15 @@ static void dma_judge(struct run_stage *stage, const struct run_slot *slot,
                dma->domain_id);
 }
 
+/* R2, O2: whoever was taken from a guest masters the bus no more. */
+static void command_judge(struct run_stage *stage, const struct run_slot *slot, uint32_t command)
+{
+    char at[SBDF_TEXT_SIZE];
+
+    if (command & COMMAND_MASTER)
+        flaw_found(&stage->flaws, FLAW_MASTERING, "%s", sbdf_format(slot->sbdf, at));
+}
+
 static void dma_try(struct run_admin *admin, const struct run_slot *slot,
                     const struct run_guest *owner)
 {
@@ -73,6 +82,7 @@ static void dma_try_quarantined(struct run_admin *admin, const struct run_slot *
 
     if (!pcidev_enter(dev, tag_admin, &section) || pcidev_config_read(dev, COMMAND, 2, &command))
         return;
+    command_judge(admin->stage, slot, command);
     if (!pcidev_config_write(dev, COMMAND, 2, command | COMMAND_MASTER))
         dma_try(admin, slot, NULL);
     (void)pcidev_config_write(dev, COMMAND, 2, command);
@@ -88,6 +98,7 @@ static void dma_try_removed(struct run_admin *admin, const struct run_slot *slot
     if (sim_host_ops.claim(sim, slot->sbdf, &claim))
         return; /* it was pulled */
     if (!sim_host_ops.config_read(sim, claim, COMMAND, 2, &command)) {
+        command_judge(admin->stage, slot, command);
         (void)sim_host_ops.config_write(sim, claim, COMMAND, 2, command | COMMAND_MASTER);
         dma_try(admin, slot, NULL);
         (void)sim_host_ops.config_write(sim, claim, COMMAND, 2, command);
