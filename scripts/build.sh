@@ -64,4 +64,6 @@ configure() {
 }
 
 configure
-[ "$compile" = no ] || ninja --quiet -C "$folder"
+if [ "$compile" != no ]; then
+    ninja --quiet -C "$folder" | sed '/^ninja: no work to do\.$/d'
+fi

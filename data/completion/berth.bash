@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 # bash completion for berth: commands, options, and what the server knows of.
 
-_berth_commands='serve ls tree show refs add readd remove assign deassign release reset sriov
+_berth_commands='serve ls tree show refs add readd remove assign deassign quarantine release reset sriov
     hold unhold domain watch sim run torture bench version help'
 _berth_domain='create destroy list'
 _berth_sim='pull return vanish-after hang-reset fail dma irq counters'
@@ -66,7 +66,7 @@ _berth()
                     words='claim config_read config_write reset reserved space_create map unmap
                         attach detach flush any'
                     ;;
-                show:0 | refs:0 | readd:0 | remove:0 | assign:0 | deassign:0 | release:0 | \
+                show:0 | refs:0 | readd:0 | remove:0 | assign:0 | deassign:0 | release:0 | quarantine:0 | \
                     reset:0 | sriov:0 | hold:0 | unhold:0 | 'sim '*:0)
                     words=$(_berth_column 1 ls)
                     ;;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <berth/domain.h>
@@ -18,15 +19,26 @@ int call_refused(struct call *call, const struct berth_refusal *why, int error)
     return why->error ? why->error : error;
 }
 
+/* A refusal is one line. */
+#define TEXT_SIZE 512
+
+void text_clean(char *text)
+{
+    for (; *text; text++)
+        if ((unsigned char)*text < 0x20 || (unsigned char)*text >= 0x7f)
+            *text = '?';
+}
+
 int call_failed(struct call *call, int error, const char *reason, const char *format, ...)
 {
+    char text[TEXT_SIZE];
     va_list list;
-    json_t *text;
 
     va_start(list, format);
-    text = json_vsprintf(format, list);
+    vsnprintf(text, sizeof(text), format, list);
     va_end(list);
-    call->data = json_pack("{s:s, s:s, s:o}", "reason", reason, "error", shape_error_name(error),
+    text_clean(text);
+    call->data = json_pack("{s:s, s:s, s:s}", "reason", reason, "error", shape_error_name(error),
                            "text", text);
     return error;
 }

@@ -30,6 +30,10 @@ typedef int call_fn(struct call *call);
 int call_refused(struct call *call, const struct berth_refusal *why, int error)
     __attribute__((warn_unused_result));
 
+/** Replaces what a client made up and a terminal or JSON would choke on: a refusal is one line of
+ * ASCII. */
+void text_clean(char *text);
+
 /** Fails with what is the server's own to say. @reason as in docs/control.md. */
 int call_failed(struct call *call, int error, const char *reason, const char *format, ...)
     __attribute__((warn_unused_result, format(printf, 4, 5)));

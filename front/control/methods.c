@@ -15,6 +15,7 @@ static const struct method methods[] = {
     {"device.assign", method_device_assign, PARAMETER_DEVICE | PARAMETER_DOMAIN,
      PARAMETER_TEST | ASKING, true},
     {"device.deassign", method_device_deassign, PARAMETER_DEVICE, PARAMETER_DOMAIN | ASKING, true},
+    {"device.quarantine", method_device_quarantine, PARAMETER_DEVICE, ASKING, true},
     {"device.release", method_device_release, PARAMETER_DEVICE, ASKING, true},
     {"device.reset", method_device_reset, PARAMETER_DEVICE, ASKING, true},
     {"device.sriov", method_device_sriov, PARAMETER_DEVICE | PARAMETER_VFS, ASKING, true},

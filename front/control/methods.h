@@ -29,7 +29,8 @@ transition_fn sriov_set;
 
 call_fn method_device_list, method_device_show, method_device_refs;
 call_fn method_device_add, method_device_readd, method_device_remove;
-call_fn method_device_assign, method_device_deassign, method_device_release;
+call_fn method_device_assign, method_device_deassign, method_device_release,
+    method_device_quarantine;
 call_fn method_device_reset, method_device_sriov, method_device_hold, method_device_unhold;
 call_fn method_domain_create, method_domain_destroy, method_domain_list;
 call_fn method_sim_pull, method_sim_return, method_sim_vanish_after, method_sim_hang_reset,

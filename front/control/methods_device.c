@@ -226,6 +226,16 @@ static int do_release(struct call *call, struct pcidev *dev, const struct berth_
     return pcidev_assign(dev, berth_machine_hwdom(call->service->machine), request);
 }
 
+static int do_quarantine(struct call *call, struct pcidev *dev, const struct berth_request *request)
+{
+    return pcidev_assign(dev, berth_machine_quarantine(call->service->machine), request);
+}
+
+int method_device_quarantine(struct call *call)
+{
+    return transition_run(call, do_quarantine);
+}
+
 int method_device_release(struct call *call)
 {
     return transition_run(call, do_release);

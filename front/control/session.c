@@ -137,7 +137,8 @@ static void method_run(struct peer *peer, const struct method *method, struct rp
     if (arguments_decode(request->params, method->required, method->optional, &call.arguments,
                          problem, sizeof(problem))) {
         if (request->id)
-            error_send(peer, request->id, RPC_INVALID_PARAMS, problem);
+            text_clean(problem);
+        error_send(peer, request->id, RPC_INVALID_PARAMS, problem);
         return;
     }
     if (method->slow)
@@ -184,6 +185,7 @@ static void line_run(struct peer *peer, const char *line, size_t length)
         rpc_request_free(&request);
         return;
     }
+    text_clean(problem);
     error_send(peer, NULL, code, problem);
     if (code == RPC_PARSE_ERROR) {
         log_line(&peer_server(peer)->log, "a client sends garbage: dropped");

@@ -232,6 +232,7 @@ static const struct counter_spec counter_specs[] = {
     COUNTER(mappings),
     COUNTER(claims),
     COUNTER(attach_gaps),
+    COUNTER(spaces_freed_in_use),
 };
 
 json_t *shape_counters(const struct sim_counters *counters)

@@ -61,7 +61,7 @@ static void put_back(struct sim *sim, struct sim_function *f, uint64_t now)
 {
     (void)sim;
     (void)now;
-    if (atomic_load(&f->present))
+    if (atomic_load(&f->present) && atomic_load(&f->answers_at) != SIM_NEVER)
         return;
     if (!f->pf)
         plug_in(f);

@@ -120,9 +120,10 @@ void sim_iommu_destroy(struct sim *sim)
 
 /* ---- attach, detach, flush ---- */
 
+/* 0: nobody's. The alias of a bridge belongs to those behind it, whose claims come and go. */
 static uint64_t owner_claim(const struct sim_context *c)
 {
-    return c->owner ? atomic_load(&c->owner->claim) : 0;
+    return c->owner && !sim_is_bridge(c->owner) ? atomic_load(&c->owner->claim) : 0;
 }
 
 /* The context is locked. */

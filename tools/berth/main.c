@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include <argp.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "front/control/call.h"
 #include "tools/berth/commands.h"
 
 #define NAME_SIZE 64
@@ -34,18 +36,37 @@ static const struct command *command_match(int argc, char **argv, int *words)
     return command_find(name);
 }
 
+/* `berth domain`, `berth help domain`, `berth domain --help`: the commands of one group. */
+static bool group_list(const char *name, FILE *out)
+{
+    const size_t length = strlen(name);
+    bool any = false;
+
+    for (const struct command *command = commands; command->name; command++) {
+        if (strncmp(command->name, name, length) || command->name[length] != ' ')
+            continue;
+        fprintf(out, "%s  %s %s: %s\n", any ? "" : "Commands:\n", command->name, command->usage,
+                command->help);
+        any = true;
+    }
+    return any;
+}
+
+static bool asks_for_help(const char *word)
+{
+    return !strcmp(word, "--help") || !strcmp(word, "-?") || !strcmp(word, "help");
+}
+
 static int command_unknown(int argc, char **argv)
 {
-    const size_t length = strlen(argv[0]);
-    bool group = false;
+    const bool help = argc > 1 && asks_for_help(argv[1]);
 
-    for (const struct command *command = commands; command->name; command++)
-        group |= !strncmp(command->name, argv[0], length) && command->name[length] == ' ';
-    if (group && argc < 2)
-        fprintf(stderr, "berth: %s what? `berth help` lists the commands\n", argv[0]);
-    else
-        fprintf(stderr, "berth: there is no command \"%.40s%s%.40s\": `berth help` lists them\n",
-                argv[0], group ? " " : "", group ? argv[1] : "");
+    if ((argc < 2 || help) && group_list(argv[0], help ? stdout : stderr))
+        return help ? EXIT_SUCCESS : EXIT_USAGE;
+    for (int i = 0; i < argc; i++)
+        text_clean(argv[i]);
+    fprintf(stderr, "berth: there is no command \"%.40s%s%.40s\": `berth help` lists them\n",
+            argv[0], argc > 1 ? " " : "", argc > 1 ? argv[1] : "");
     return EXIT_USAGE;
 }
 
@@ -98,10 +119,11 @@ int cmd_version(int argc, char **argv)
 int cmd_help(int argc, char **argv)
 {
     char help[] = "--help";
-    char *words[] = {argc > 1 ? argv[1] : NULL, argc > 2 ? argv[2] : help, help, NULL};
+    bool two = argc > 2 && argv[2][0] != '-'; /* `berth help domain create` */
+    char *words[] = {argc > 1 ? argv[1] : NULL, two ? argv[2] : help, help, NULL};
 
-    if (argc > 1)
-        return command_main(argc > 2 ? 3 : 2, words);
+    if (argc > 1 && argv[1][0] != '-')
+        return command_main(two ? 3 : 2, words);
     usage_print(stdout);
     return EXIT_SUCCESS;
 }
@@ -150,6 +172,15 @@ static int leading_take(int argc, char **argv)
     return leading.next;
 }
 
+/* What could not be written was not said. */
+static int finish(int status)
+{
+    if (!fflush(stdout) && !ferror(stdout))
+        return status;
+    fprintf(stderr, "berth: cannot write: %s\n", strerror(errno));
+    return status ? status : EXIT_FAILURE;
+}
+
 int main(int argc, char **argv)
 {
     char name[] = "berth";
@@ -162,5 +193,5 @@ int main(int argc, char **argv)
         usage_print(stderr);
         return EXIT_USAGE;
     }
-    return command_main(argc - next, argv + next);
+    return finish(command_main(argc - next, argv + next));
 }

@@ -48,11 +48,12 @@ void report_verdict_print(const json_t *report)
 
     for (size_t i = 0; i < json_array_size(flaws); i++) {
         const json_t *flaw = json_array_get(flaws, i);
+        const char *first = json_string_value(json_object_get(flaw, "first"));
 
-        printf("flaw: %s, %" JSON_INTEGER_FORMAT " times; the first: %s\n",
+        printf("flaw: %s, %" JSON_INTEGER_FORMAT " times%s%s\n",
                json_string_value(json_object_get(flaw, "flaw")),
-               json_integer_value(json_object_get(flaw, "count")),
-               json_string_value(json_object_get(flaw, "first")));
+               json_integer_value(json_object_get(flaw, "count")), *first ? "; the first: " : "",
+               first);
     }
     puts(json_string_value(json_object_get(report, "verdict")));
 }

@@ -9,6 +9,9 @@
 
 static const char tag_slots[] = "run";
 
+/* A table of more lines helps nobody. */
+#define SLOTS_MAX 64u
+
 /* ---- what a surprise would take along ---- */
 
 static bool goes_along(const struct pcidev_info *pulled, struct sbdf other)
@@ -24,14 +27,15 @@ static bool goes_along(const struct pcidev_info *pulled, struct sbdf other)
 
 static bool is_alone(struct berth_machine *machine, const struct pcidev_info *info)
 {
-    struct pcidev *dev = pcidev_next(machine, NULL, tag_slots);
+    const uint32_t bus = sbdf_key(info->sbdf) & ~0xffu;
+    const struct sbdf before = sbdf_from_key(bus - 1);
+    struct pcidev *dev;
     bool alone = true;
 
-    if (info->is_vf || sbdf_function(info->sbdf)) {
-        pcidev_put(dev, tag_slots);
+    if (info->is_vf || sbdf_function(info->sbdf))
         return true; /* only function 0 stands for the card */
-    }
-    while (dev && alone) {
+    dev = pcidev_next(machine, bus ? &before : NULL, tag_slots);
+    while (dev && alone && (sbdf_key(pcidev_sbdf(dev)) & ~0xffu) == bus) {
         const struct sbdf at = pcidev_sbdf(dev);
 
         alone = !goes_along(info, at);
@@ -77,7 +81,7 @@ static void slots_walk(struct run_stage *stage, struct names *names, struct bert
     struct berth_refusal why;
     const struct berth_request request = {.why = &why};
 
-    while (dev) {
+    while (dev && stage->slot_count < SLOTS_MAX) {
         const struct sbdf at = pcidev_sbdf(dev);
 
         if (!pcidev_test_assign(dev, NULL, &request))
@@ -87,6 +91,7 @@ static void slots_walk(struct run_stage *stage, struct names *names, struct bert
         pcidev_put(dev, tag_slots);
         dev = pcidev_next(machine, &at, tag_slots);
     }
+    pcidev_put(dev, tag_slots);
 }
 
 int slots_find(struct run_stage *stage, char problem[RUN_LINE_SIZE])
