@@ -26,8 +26,10 @@ static void put32(struct capture_function *function, unsigned reg, uint32_t valu
 /* An endpoint of the root complex with nothing but a PCIe capability that has FLR. */
 static void endpoint_make(struct capture_function *function, unsigned index)
 {
-    *function = (struct capture_function){
-        .sbdf = sbdf_make(0, 0, index, 0), .size = CONFIG_SIZE, .extra.numa_node = -1};
+    *function = (struct capture_function){.sbdf = sbdf_make(0, 0, index, 0),
+                                          .size = CONFIG_SIZE,
+                                          .extra.numa_node = -1,
+                                          .extra.iommu_group = (int)index};
     put32(function, 0x00, 0x00051b36);       /* ids */
     put32(function, 0x04, 0x00100000);       /* status: there are capabilities */
     put32(function, 0x08, 0x00ff0001);       /* class, revision */

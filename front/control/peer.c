@@ -78,6 +78,17 @@ void peer_job_end(struct peer *peer)
 
 /* ---- output ---- */
 
+/* Half of what gets a client dropped: who asks much and reads slowly waits for its own reading. */
+static bool is_full(const struct peer *peer)
+{
+    return peer_unsent(peer) > PEER_OUTPUT_MAX / 2;
+}
+
+bool peer_may_go_on(const struct peer *peer)
+{
+    return peer->backlog && !peer->closing && !is_full(peer);
+}
+
 static void text_written(uv_write_t *request, int status)
 {
     struct write *write = (struct write *)request;
@@ -93,6 +104,8 @@ static void text_written(uv_write_t *request, int status)
         close_when_idle(peer);
     else if (peer->lost && !peer_unsent(peer))
         peer->ops->drained(peer);
+    else if (peer_may_go_on(peer))
+        peer->ops->backlog(peer);
 }
 
 static int text_queue(struct peer *peer, char *text)
@@ -143,7 +156,7 @@ static size_t lines_take(struct peer *peer)
 {
     size_t start = 0;
 
-    for (unsigned n = 0; n < PEER_LINES_PER_TURN && !peer->closing; n++) {
+    for (unsigned n = 0; n < PEER_LINES_PER_TURN && !peer->closing && !is_full(peer); n++) {
         char *line = peer->input + start;
         char *end = memchr(line, '\n', peer->used - start);
 
@@ -193,7 +206,7 @@ static void input_arrived(uv_stream_t *stream, ssize_t length, const uv_buf_t *b
 
 void peer_continue(struct peer *peer)
 {
-    if (!peer->backlog || peer->closing)
+    if (!peer_may_go_on(peer))
         return;
     lines_run(peer);
     if (!peer->backlog && !peer->closing && peer_start(peer))

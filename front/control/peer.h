@@ -62,6 +62,9 @@ int peer_accept(uv_stream_t *listener, const struct peer_ops *ops, void *context
 /** Begins to read. */
 int peer_start(struct peer *peer) __attribute__((warn_unused_result));
 
+/** It has sent more than was handled, and reads its answers. */
+bool peer_may_go_on(const struct peer *peer);
+
 /** Goes on with the lines that a turn before has left, if there are any. */
 void peer_continue(struct peer *peer);
 

@@ -119,7 +119,7 @@ static void turn_taken(uv_idle_t *turn)
 
     for (struct peer *peer = server->peers; peer; peer = peer->next) {
         peer_continue(peer);
-        again |= peer->backlog && !peer->closing;
+        again |= peer_may_go_on(peer);
     }
     if (!again)
         uv_idle_stop(turn);

@@ -153,7 +153,7 @@ static int add_group(struct transition *t)
 
 static int add_ungroup(struct transition *t)
 {
-    group_part(t->dev);
+    (void)group_count(t->dev, NULL, NULL);
     return 0;
 }
 

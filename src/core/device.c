@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "src/core/device.h"
 
+#include "src/core/group.h"
 #include "src/core/machine_priv.h"
 #include "src/core/memory.h"
 #include "src/core/space.h"
@@ -47,6 +48,8 @@ static void device_free(struct port_deferred *deferred)
 {
     struct pcidev *dev = (struct pcidev *)deferred; /* the first member */
 
+    if (dev->machine) /* else the machine took its groups along */
+        group_part(dev);
     machine_delist(dev);
     lock_destroy(&dev->lock);
     tags_destroy(dev);

@@ -79,7 +79,6 @@ void group_part(struct pcidev *dev)
 
     if (!entry)
         return;
-    (void)group_count(dev, NULL, NULL);
     lock_take(&dev->machine->lock);
     last = --entry->stakes == 0;
     if (last)

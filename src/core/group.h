@@ -27,7 +27,10 @@ struct group_entry {
     uint32_t users;
 };
 
-/** Finds the group of a device and takes part in it; and the reverse. 0 or -ENOMEM. */
+/**
+ * Finds the group of a device and takes part in it. 0 or -ENOMEM. The object parts when it is freed
+ * and not before: whoever begins a transition of it takes the group's turn first.
+ */
 int group_join(struct pcidev *dev);
 void group_part(struct pcidev *dev);
 

@@ -135,7 +135,7 @@ static void remove_commit(struct transition *t)
     topology_unmap_bridge(dev);
     topology_unmap_pf(dev);
     rids_unstake(dev);
-    group_part(dev);
+    (void)group_count(dev, NULL, NULL);
     if (device_free_quarantine(dev)) /* a context that could not be cleared still points to it */
         event_device(dev, BERTH_EVENT_LEAK, "quarantine space", -EBUSY);
     machine_remove(t->machine, &t->machine->devices, sbdf_key(dev->sbdf));

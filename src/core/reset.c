@@ -7,7 +7,7 @@
 #define POLL_NS (5u * MS)
 #define PENDING_POLLS 20u /* 100 ms */
 /* A write that ends a reset must not be lost to a passing trouble. */
-#define END_TRIES 3u
+#define END_TRIES 20u
 /* PCIe 6.6.1 and 6.6.2: nothing may be asked of a function for so long after a reset */
 #define RESET_SETTLE_NS (100u * MS)
 /* PCI PM 5.4: D0 to D3hot and back take 10 ms each */
@@ -71,8 +71,11 @@ static int update_surely(struct pcidev *dev, unsigned reg, uint16_t clear)
 {
     int error = -EIO;
 
-    for (unsigned i = 0; i < END_TRIES && error; i++)
+    for (unsigned i = 0; i < END_TRIES && error; i++) {
+        if (i)
+            port_sleep_ns(POLL_NS);
         error = seam_update16(dev, reg, clear, 0);
+    }
     return error;
 }
 
