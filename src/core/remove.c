@@ -281,7 +281,7 @@ static int remove_gracefully(struct pcidev *dev, enum pcidev_remove_mode mode,
     berth_domain_put(owner);
     rest.timeout_ns = time_left(deadline);
     if (mode == PCIDEV_REMOVE_GRACEFUL_FORCE)
-        return remove_tree(dev, released ? &rest : request);
+        return remove_tree(dev, &rest);
     if (released)
         return remove_one(dev, PCIDEV_REMOVE_DEFAULT, &rest);
     return refusal_end(&why, -EBUSY, request);
