@@ -464,6 +464,21 @@ class Policies(unittest.TestCase):
             for device in without:
                 self.assertEqual(server.json("assign", device, "vm1")["reason"], "no-reset")
 
+    def test_groups(self):
+        first, second = "0000:0b:00.0", "0000:0b:00.1"
+        with Server() as server:
+            server.run("domain", "create", "vm1")
+            refusal = server.json("assign", first, "vm1")
+            self.assertEqual((refusal["reason"], refusal["other"], refusal["domain"]),
+                             ("shared-group", second, "hwdom"))
+            self.assertEqual(server.run("quarantine", second).returncode, 0)
+            for device in (first, second):
+                self.assertEqual(server.run("assign", device, "vm1").returncode, 0)
+                self.assertEqual(server.show(device)["owner"], "vm1")
+        with Server("--shared-groups") as server:
+            server.run("domain", "create", "vm1")
+            self.assertEqual(server.run("assign", first, "vm1").returncode, 0)
+
     def test_fault_injection(self):
         with Server("--fault-injection", "claim=4,ENODEV") as server:
             self.assertEqual(server.ready, f"serving 35 PCI functions on {server.path}\n")

@@ -23,6 +23,7 @@ enum {
     KEY_QUARANTINE = 0x100,
     KEY_RESERVED_RELAXED,
     KEY_REQUIRE_RESET,
+    KEY_SHARED_GROUPS,
     KEY_HIDE,
     KEY_READ_ONLY,
     KEY_PHANTOM,
@@ -43,6 +44,8 @@ static const struct argp_option options[] = {
     {"reserved-relaxed", KEY_RESERVED_RELAXED, NULL, 0,
      "Lend devices that need reserved memory, although that opens a hole", 0},
     {"require-reset", KEY_REQUIRE_RESET, NULL, 0, "Do not lend a device that cannot be reset", 0},
+    {"shared-groups", KEY_SHARED_GROUPS, NULL, 0,
+     "Lend devices apart that the IOMMU cannot keep apart", 0},
     {"hide", KEY_HIDE, "BDF", 0, "Keep a device for the hypervisor; may be repeated", 0},
     {"read-only", KEY_READ_ONLY, "BDF", 0, "Let nobody write a device's config space; the same", 0},
     {"phantom", KEY_PHANTOM, "BDF=STRIDE", 0,
@@ -195,6 +198,9 @@ static error_t key_parse(int key, char *text, struct argp_state *state)
         return 0;
     case KEY_REQUIRE_RESET:
         policy->require_reset = true;
+        return 0;
+    case KEY_SHARED_GROUPS:
+        policy->shared_groups = true;
         return 0;
     case KEY_HIDE:
         address_append(&serve->hidden, text, state);
