@@ -4,7 +4,7 @@
 _berth_commands='serve ls tree show refs add readd remove assign deassign quarantine release reset sriov
     hold unhold domain watch sim run torture bench version help'
 _berth_domain='create destroy list'
-_berth_sim='pull return vanish-after hang-reset fail dma irq counters'
+_berth_sim='pull return vanish-after hang-reset master fail dma irq counters'
 
 # _berth_column N COMMAND...: the N-th column of what the server lists, without its title.
 _berth_column()

@@ -29,6 +29,7 @@ static const struct method methods[] = {
     {"sim.pull", method_sim_pull, PARAMETER_DEVICE, 0, true},
     {"sim.return", method_sim_return, PARAMETER_DEVICE, 0, true},
     {"sim.vanish_after", method_sim_vanish_after, PARAMETER_DEVICE | PARAMETER_NTH, 0, true},
+    {"sim.master", method_sim_master, PARAMETER_DEVICE, PARAMETER_ON, true},
     {"sim.hang_reset", method_sim_hang_reset, PARAMETER_DEVICE, PARAMETER_ON, true},
     {"sim.fail", method_sim_fail, PARAMETER_OP | PARAMETER_NTH, PARAMETER_COUNT | PARAMETER_ERROR,
      true},

@@ -34,7 +34,7 @@ call_fn method_device_assign, method_device_deassign, method_device_release,
 call_fn method_device_reset, method_device_sriov, method_device_hold, method_device_unhold;
 call_fn method_domain_create, method_domain_destroy, method_domain_list;
 call_fn method_sim_pull, method_sim_return, method_sim_vanish_after, method_sim_hang_reset,
-    method_sim_fail;
+    method_sim_master, method_sim_fail;
 call_fn method_sim_dma, method_sim_irq, method_sim_counters;
 
 #endif

@@ -68,6 +68,41 @@ int method_sim_vanish_after(struct call *call)
                       sim_vanish_after(call->service->sim, arguments->device, arguments->nth));
 }
 
+/* What a driver of the owner does before DMA and MSI: bus mastering on, through its own config
+ * access. */
+#define COMMAND 0x04
+#define COMMAND_MASTER 0x0004u
+
+static uint32_t master_set(struct berth_domain *owner, struct sbdf sbdf, bool on)
+{
+    uint32_t command = berth_domain_config_read(owner, sbdf, COMMAND, 2);
+
+    berth_domain_config_write(owner, sbdf, COMMAND, 2,
+                              on ? command | COMMAND_MASTER : command & ~COMMAND_MASTER);
+    return berth_domain_config_read(owner, sbdf, COMMAND, 2);
+}
+
+int method_sim_master(struct call *call)
+{
+    const struct arguments *arguments = &call->arguments;
+    struct pcidev *dev = pcidev_find(call->service->machine, arguments->device, call_tag);
+    struct pcidev_info info;
+    struct berth_domain *owner;
+    uint32_t command = 0;
+
+    if (!dev)
+        return sim_refused(call, -ENODEV);
+    pcidev_snapshot(dev, &info);
+    pcidev_put(dev, call_tag);
+    owner = berth_domain_find(call->service->machine, info.owner);
+    if (owner)
+        command = master_set(owner, arguments->device, arguments->on);
+    berth_domain_put(owner);
+    return call_done(call, json_pack("{s:o, s:s, s:b}", "device", shape_sbdf(arguments->device),
+                                     "owner", info.owner, "master",
+                                     command != 0xffff && command & COMMAND_MASTER));
+}
+
 int method_sim_hang_reset(struct call *call)
 {
     const struct arguments *arguments = &call->arguments;

@@ -293,6 +293,15 @@ class States(ServerTest):
         self.fine("deassign", NVME)
         self.assertNotEqual(self.server.json("sim", "dma", NVME, "0x1000")["result"], "domain")
 
+    def test_dma_reaches_the_owner_and_nobody_else(self):
+        self.fine("assign", NVME, "vm1")
+        self.assertIn("silent", self.fine("sim", "dma", NVME, "0x1000"))
+        self.assertIn("on", self.fine("sim", "master", NVME))
+        self.assertEqual(self.server.json("sim", "dma", NVME, "0x1000")["domain"], "vm1")
+        self.fine("deassign", NVME)
+        self.fine("sim", "master", NVME)
+        self.assertIn("fault", self.fine("sim", "dma", NVME, "0x1000"))
+
     def test_failure_is_undone(self):
         self.fine("sim", "fail", "attach", "1")
         self.refused_once("iommu-failed", "EIO", "assign", NVME, "vm1")

@@ -94,6 +94,7 @@ void print_vfs(const struct command_line *line, json_t *result);
 void print_domains(const struct command_line *line, json_t *result);
 void print_domain(const struct command_line *line, json_t *result);
 void print_plugged(const struct command_line *line, json_t *result);
+void print_master(const struct command_line *line, json_t *result);
 void print_dma(const struct command_line *line, json_t *result);
 void print_irq(const struct command_line *line, json_t *result);
 void print_counters(const struct command_line *line, json_t *result);

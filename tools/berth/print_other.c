@@ -45,6 +45,14 @@ void print_plugged(const struct command_line *line, json_t *result)
            json_is_true(json_object_get(result, "plugged")) ? "plugged in" : "pulled out");
 }
 
+void print_master(const struct command_line *line, json_t *result)
+{
+    (void)line;
+    printf("%s of %s has bus mastering %s\n", string_of(result, "device"),
+           string_of(result, "owner"),
+           json_is_true(json_object_get(result, "master")) ? "on" : "off");
+}
+
 static void print_reached(const char *what, const json_t *result)
 {
     const char *domain = string_of(result, "domain");
