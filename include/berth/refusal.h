@@ -28,6 +28,7 @@ enum berth_reason {
     BERTH_REASON_NONE = 0,
     /* who asks, and for what */
     BERTH_REASON_NOT_PERMITTED, /* M20: the privilege hook said no */
+    BERTH_REASON_DOMAIN_DENIED, /* M20: the same, for an operation on a whole guest */
     BERTH_REASON_SELF_ASSIGN,   /* M20: a domain cannot assign to itself */
     BERTH_REASON_BAD_ARGUMENT,  /* an argument is out of its range */
     BERTH_REASON_NO_MEMORY,     /* an allocation failed */

@@ -17,6 +17,8 @@ static const struct reason reasons[BERTH_REASON_COUNT] = {
     [BERTH_REASON_NONE] = {"none", "", "%d: no reason given", ""},
     [BERTH_REASON_NOT_PERMITTED] = {"not-permitted", "M20", "%D may not do this to %d",
                                     "ask as the hardware domain, or change the privilege rule"},
+    [BERTH_REASON_DOMAIN_DENIED] = {"domain-denied", "M20", "%D may not destroy guests",
+                                    "ask as the hardware domain, or change the privilege rule"},
     [BERTH_REASON_SELF_ASSIGN] = {"self-assign", "M20", "%D cannot assign %d to itself",
                                   "a privileged domain has to do it"},
     [BERTH_REASON_BAD_ARGUMENT] = {"bad-argument", "M20", "%d: an argument is out of range",

@@ -153,6 +153,8 @@ int berth_domain_destroy(struct berth_domain *domain, const struct berth_request
 
     t.deadline_ns = machine_deadline(machine, request);
     error = machine_permit(machine, request, BERTH_OP_DOMAIN_DESTROY, domain, &t.first);
+    if (error)
+        t.first.reason = BERTH_REASON_DOMAIN_DENIED; /* there is no device to name */
     if (!error && !domain_is_guest(domain))
         error = refuse_domain(&t.first, -EINVAL, BERTH_REASON_NOT_A_GUEST, domain);
     if (!error)

@@ -125,9 +125,10 @@ class Refusals(ServerTest):
         self.refused("no-domain", "ENOENT", "remove", NVME, "--as", "nobody")
 
     def test_not_permitted(self):
-        for words in (["remove", NVME], ["assign", NVME, "vm2"], ["reset", NVME],
-                      ["domain", "destroy", "vm2"]):
+        for words in (["remove", NVME], ["assign", NVME, "vm2"], ["reset", NVME]):
             self.refused("not-permitted", "EPERM", *words, "--as", "vm1")
+        refusal = self.refused("domain-denied", "EPERM", "domain", "destroy", "vm2", "--as", "vm1")
+        self.assertIn("vm1 may not", refusal["text"])
 
     def test_self_assign(self):
         self.refused("self-assign", "EINVAL", "assign", NVME, "vm1", "--as", "vm1")
