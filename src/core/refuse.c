@@ -196,7 +196,7 @@ static void text_field(struct text *t, const struct berth_refusal *why, char fie
         text_put(t, sbdf_format(why->has_other ? why->other : why->device, address));
         break;
     case 'D':
-        text_put(t, why->domain[0] ? why->domain : "nobody");
+        text_put(t, why->domain[0] ? why->domain : "the caller");
         break;
     case 'n':
         text_number(t, why->number);
