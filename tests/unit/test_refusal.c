@@ -63,7 +63,7 @@ static void test_reasons_from_elsewhere_are_no_crash(void **state)
     berth_refusal_text(&why, text, sizeof(text));
     why.reason = BERTH_REASON_OWNED;
     berth_refusal_text(&why, text, sizeof(text));
-    assert_non_null(strstr(text, "nobody"));
+    assert_non_null(strstr(text, "the caller"));
     why.reason = BERTH_REASON_REFERENCED;
     why.holder_count = UINT32_MAX; /* more than there is room for */
     berth_refusal_text(&why, text, sizeof(text));
