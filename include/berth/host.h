@@ -34,11 +34,12 @@ struct berth_reserved {
 /** A device lists at most this many reserved regions. */
 #define BERTH_RESERVED_MAX 8
 
-/** What config space does not tell. Begins as zeros, with numa_node -1. */
+/** What config space does not tell. Begins as zeros, with numa_node and interrupt_line -1. */
 struct berth_function_facts {
     int numa_node;
-    uint8_t has_reset; /* reset() knows a way for this function */
-    uint8_t is_vf;     /* then .pf is its physical function */
+    int interrupt_line; /* the host's number of what its INTx pin is wired to; -1: not known */
+    uint8_t has_reset;  /* reset() knows a way for this function */
+    uint8_t is_vf;      /* then .pf is its physical function */
     struct sbdf pf;
 };
 
@@ -82,6 +83,43 @@ struct berth_host_ops {
      * mean "not known". NULL: nothing is known.
      */
     void (*describe)(void *host, berth_claim claim, struct berth_function_facts *facts);
+};
+
+/* ---- what is behind the BARs ---- */
+
+#define BERTH_BAR_ROM 6u   /* the expansion ROM, beside the BARs 0 to 5 */
+#define BERTH_BAR_COUNT 7u /* with the ROM */
+
+/** One BAR of a function where the host has placed it. A 64-bit BAR takes two indices; the second
+ * one has no BAR. */
+struct berth_bar {
+    uint64_t address; /* as the host's CPUs see it; 0: not placed */
+    uint64_t size;    /* in bytes, a power of two; 0: there is no such BAR */
+    uint8_t io;       /* I/O ports */
+    uint8_t wide;     /* a 64-bit BAR */
+    uint8_t prefetchable;
+};
+
+/**
+ * How the core gets at BARs: trapped pages, MSI-X tables. As with config space, a function that
+ * does not answer reads all ones and drops writes. Called inside access sections only (A1), with
+ * the function's decode on and in D0 (M14).
+ */
+struct berth_bar_ops {
+    /**
+     * What the host knows of BAR @index (0 to 6). Touches no hardware.
+     * Returns 0 (a @bar of size 0: there is none), or -ENODATA: not known, the core finds out by
+     * itself, out of config space. NULL: it always does.
+     */
+    int (*find)(void *host, berth_claim claim, unsigned index, struct berth_bar *bar);
+
+    /** Reads @length (1, 2, 4 or 8) bytes at @offset, aligned to it. Returns 0, -EIO. */
+    int (*read)(void *host, berth_claim claim, unsigned index, uint64_t offset, unsigned length,
+                uint64_t *value);
+
+    /** The counterpart. */
+    int (*write)(void *host, berth_claim claim, unsigned index, uint64_t offset, unsigned length,
+                 uint64_t value);
 };
 
 #ifdef __cplusplus

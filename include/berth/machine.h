@@ -12,6 +12,7 @@
 #include <berth/event.h>
 #include <berth/host.h>
 #include <berth/iommu.h>
+#include <berth/irq.h>
 #include <berth/refusal.h>
 #include <berth/sbdf.h>
 
@@ -64,6 +65,10 @@ struct berth_policy {
     bool shared_groups;     /* lend devices apart that the IOMMU cannot keep apart (O4): a choice to
                                make only where every user of the group is trusted */
     bool require_reset;     /* refuse to lend a device that cannot be reset (K10) */
+    bool shared_pages;      /* lend devices apart whose BARs share a page (O4): they are trapped */
+    bool unsafe_interrupts; /* lend without interrupt remapping (M32, X33): a guest's device could
+                               raise any interrupt of the host */
+    bool vpd_writes;        /* a guest may write vital product data: it is kept in the device */
     uint64_t deadline_ns;   /* default for operations without one; 0: 2 seconds */
     uint64_t reset_wait_ns; /* how long a device may take to come back; 0: 1 second */
 };
@@ -81,11 +86,34 @@ struct berth_phantom_override {
     uint8_t stride; /* 1, 2 or 4 */
 };
 
+enum berth_register_access {
+    BERTH_REGISTER_HIDE,  /* reads as reserved */
+    BERTH_REGISTER_READ,  /* reads pass to the hardware, writes are dropped */
+    BERTH_REGISTER_WRITE, /* both pass */
+};
+
+#define BERTH_ANY_ID 0xffffu
+
+/**
+ * V7: an explicit rule for one model of device. For registers that no capability with a view of its
+ * own covers: vendor-specific ones, or bytes outside of any capability. The first rule that fits
+ * counts.
+ */
+struct berth_register_rule {
+    uint16_t vendor, device; /* or BERTH_ANY_ID */
+    uint16_t offset, length; /* a range of config space, dwords */
+    enum berth_register_access access;
+};
+
 struct berth_machine_config {
     const struct berth_host_ops *host; /* must not be NULL */
     void *host_context;
     const struct berth_iommu_ops *iommu; /* NULL: there is none, and guests get no device (X29) */
     void *iommu_context;
+    const struct berth_bar_ops *bars; /* context as for .host; NULL: the core touches no BAR, and
+                                         what would be trapped reads all ones */
+    const struct berth_irq_ops *irqs; /* NULL: guests get no interrupts */
+    void *irq_context;
     berth_event_fn *event; /* NULL: no trace */
     void *event_context;
     berth_permit_fn *permit; /* NULL: the embedder and the hardware domain may do everything */
@@ -97,6 +125,9 @@ struct berth_machine_config {
     uint32_t read_only_count;
     const struct berth_phantom_override *phantoms; /* a list of any length, copied */
     uint32_t phantom_count;
+    const struct berth_register_rule
+        *rules; /* registers beyond what every guest sees (V7); copied */
+    uint32_t rule_count;
 };
 
 /**

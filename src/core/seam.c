@@ -85,7 +85,7 @@ int seam_reset(struct pcidev *dev)
 struct berth_function_facts seam_describe(struct pcidev *dev)
 {
     const struct berth_machine_config *config = &dev->machine->config;
-    struct berth_function_facts facts = {.numa_node = -1};
+    struct berth_function_facts facts = {.numa_node = -1, .interrupt_line = -1};
 
     if (config->host->describe)
         config->host->describe(config->host_context, dev->claim, &facts);
