@@ -37,19 +37,21 @@ __attribute__((format(printf, 2, 3))) static int fail(struct capture_error *erro
 static const uint8_t standard_ids[SIM_CAPS] = {
     [SIM_CAP_PM] = PCI_CAP_ID_PM,     [SIM_CAP_MSI] = PCI_CAP_ID_MSI,
     [SIM_CAP_MSIX] = PCI_CAP_ID_MSIX, [SIM_CAP_PCIE] = PCI_CAP_ID_EXP,
-    [SIM_CAP_AF] = PCI_CAP_ID_AF,
+    [SIM_CAP_AF] = PCI_CAP_ID_AF,     [SIM_CAP_VPD] = PCI_CAP_ID_VPD,
 };
 static const uint8_t extended_ids[SIM_CAPS] = {
     [SIM_CAP_AER] = PCI_EXT_CAP_ID_ERR,     [SIM_CAP_ACS] = PCI_EXT_CAP_ID_ACS,
     [SIM_CAP_ARI] = PCI_EXT_CAP_ID_ARI,     [SIM_CAP_ATS] = PCI_EXT_CAP_ID_ATS,
-    [SIM_CAP_SRIOV] = PCI_EXT_CAP_ID_SRIOV,
+    [SIM_CAP_SRIOV] = PCI_EXT_CAP_ID_SRIOV, [SIM_CAP_REBAR] = PCI_EXT_CAP_ID_REBAR,
+    [SIM_CAP_DPC] = PCI_EXT_CAP_ID_DPC,
 };
 /* What a capability must have room for, to be believed. */
 static unsigned cap_length(const struct sim_function *f, enum sim_cap cap, unsigned reg)
 {
     static const uint8_t lengths[SIM_CAPS] = {
-        [SIM_CAP_PM] = 8,  [SIM_CAP_MSIX] = 12, [SIM_CAP_AF] = 8,  [SIM_CAP_AER] = 44,
-        [SIM_CAP_ACS] = 8, [SIM_CAP_ARI] = 8,   [SIM_CAP_ATS] = 8, [SIM_CAP_SRIOV] = 64,
+        [SIM_CAP_PM] = 8,  [SIM_CAP_MSIX] = 12,  [SIM_CAP_AF] = 8,   [SIM_CAP_AER] = 44,
+        [SIM_CAP_ACS] = 8, [SIM_CAP_ARI] = 8,    [SIM_CAP_ATS] = 8,  [SIM_CAP_SRIOV] = 64,
+        [SIM_CAP_VPD] = 8, [SIM_CAP_REBAR] = 12, [SIM_CAP_DPC] = 12,
     };
     uint32_t flags = sim_word(f, reg) >> 16;
 
@@ -144,11 +146,12 @@ static int build_pf(struct sim_function *f, const struct capture_extra *extra)
     return 0;
 }
 
-/* Bits that never read as one here: the machine has no pending transactions. */
+/* The machine is at rest: it has neither pending transactions nor interrupts. */
 static void settle(struct sim_function *f)
 {
     unsigned at = f->at[SIM_CAP_PCIE];
 
+    sim_registers_settle(f);
     if (at)
         sim_set_word(f, at + PCI_EXP_DEVCTL,
                      sim_word(f, at + PCI_EXP_DEVCTL) & ~sim_high(PCI_EXP_DEVSTA_TRPND));
@@ -170,6 +173,7 @@ static int build_function(struct sim_function *f, const struct capture_function 
     find_extended_caps(f);
     settle(f);
     sim_bars_build(f, &c->extra);
+    sim_rebar_build(f, &c->extra);
     error = build_pf(f, &c->extra);
     for (unsigned i = 0; i < SIM_HEADER_WORDS; i++)
         f->captured[i] = sim_word(f, 4 * i);
@@ -392,6 +396,7 @@ int sim_build(struct sim *sim, const struct capture *capture, struct capture_err
     result = build_vfs(sim);
     sort_functions(sim);
     link_parents(sim);
+    sim_slots_build(sim);
     return result;
 }
 
@@ -406,6 +411,7 @@ void sim_build_free(struct sim *sim)
         free(f->words);
         free(f->reserved);
         sim_memory_clear(&f->bar_memory);
+        sim_memory_clear(&f->vpd);
         pthread_mutex_destroy(&f->lock);
     }
     free(sim->functions);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What devices do: they issue DMA requests and raise interrupts.
+ * Who is behind a requester id, and the DMA requests that devices issue.
  */
 #include <berth/errno.h>
 #include <linux/pci_regs.h>
@@ -70,8 +70,7 @@ struct sim_function *sim_function_of_rid(const struct sim *sim, struct sbdf rid)
     return f ? f : bridge_of_alias(sim, rid);
 }
 
-/* The requester id under which the IOMMU sees a function's own requests. */
-static struct sbdf rid_of(const struct sim_function *f)
+struct sbdf sim_rid_of(const struct sim_function *f)
 {
     struct sbdf rid = f->sbdf;
 
@@ -126,39 +125,5 @@ int sim_dma(struct sim *sim, struct sbdf rid, uint64_t address, bool write, uint
         report_fault(sim, rid);
     if (result->stale)
         sim_count(&sim->dma_stale);
-    return 0;
-}
-
-/* ---- interrupts ---- */
-
-static bool can_interrupt(const struct sim_function *f)
-{
-    unsigned msi = f->at[SIM_CAP_MSI], msix = f->at[SIM_CAP_MSIX];
-    uint32_t control = msix ? sim_word(f, msix) >> 16 : 0;
-
-    if (msi && sim_word(f, msi) >> 16 & PCI_MSI_FLAGS_ENABLE)
-        return true;
-    return (control & PCI_MSIX_FLAGS_ENABLE) && !(control & PCI_MSIX_FLAGS_MASKALL);
-}
-
-int sim_interrupt(struct sim *sim, struct sbdf sbdf, enum sim_irq_result *result,
-                  uint32_t *domain_id)
-{
-    const struct sim_function *f = sim_find(sim, sbdf);
-    struct sim_context *context;
-
-    *result = SIM_IRQ_NONE;
-    if (!f)
-        return -ENODEV;
-    if (sim_answer(f) != SIM_ANSWER_YES || !sim_can_master(f) || !can_interrupt(f))
-        return 0;
-    context = sim_context_find(sim, rid_of(f));
-    if (context && sim_context_domain(context, domain_id)) {
-        *result = SIM_IRQ_DELIVERED;
-        sim_count(&sim->interrupts_delivered);
-    } else {
-        *result = SIM_IRQ_BLOCKED;
-        sim_count(&sim->interrupts_blocked);
-    }
     return 0;
 }

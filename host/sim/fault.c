@@ -21,6 +21,9 @@ static const struct {
     [SIM_OP_ATTACH] = {"attach", -EIO},
     [SIM_OP_DETACH] = {"detach", -EIO},
     [SIM_OP_FLUSH] = {"flush", -ETIMEDOUT},
+    [SIM_OP_BAR_READ] = {"bar_read", -EIO},
+    [SIM_OP_BAR_WRITE] = {"bar_write", -EIO},
+    [SIM_OP_BIND] = {"bind", -ENOSPC},
     [SIM_OP_ANY] = {"any", 0},
 };
 
@@ -63,27 +66,39 @@ static int plan_step(struct sim_plan *plan, enum sim_op op)
     return error ? error : ops[op].usual;
 }
 
+/* Accesses are counted by function: a counter of all would be shared by every CPU. */
+static const _Atomic uint64_t *tallied(const struct sim_tally *t, enum sim_op op)
+{
+    switch (op) {
+    case SIM_OP_CONFIG_READ:
+        return &t->reads;
+    case SIM_OP_CONFIG_WRITE:
+        return &t->writes;
+    case SIM_OP_BAR_READ:
+        return &t->bar_reads;
+    case SIM_OP_BAR_WRITE:
+        return &t->bar_writes;
+    default:
+        return NULL;
+    }
+}
+
 int sim_planned(struct sim *sim, enum sim_op op)
 {
     int own = plan_step(&sim->plans[op], op);
     int any = plan_step(&sim->plans[SIM_OP_ANY], op);
 
-    /* Config accesses are counted by function: a counter of all would be shared by every CPU. */
-    if (op != SIM_OP_CONFIG_READ && op != SIM_OP_CONFIG_WRITE)
+    if (!tallied(&sim->strays, op))
         sim_count(&sim->calls[op]);
     return own ? own : any;
 }
 
-static uint64_t config_calls(const struct sim *sim, enum sim_op op)
+static uint64_t tallied_calls(const struct sim *sim, enum sim_op op)
 {
-    bool read = op == SIM_OP_CONFIG_READ;
-    uint64_t calls = atomic_load(read ? &sim->strays.reads : &sim->strays.writes);
+    uint64_t calls = atomic_load(tallied(&sim->strays, op));
 
-    for (uint32_t i = 0; i < sim->count; i++) {
-        const struct sim_tally *t = &sim->functions[i].tally;
-
-        calls += atomic_load(read ? &t->reads : &t->writes);
-    }
+    for (uint32_t i = 0; i < sim->count; i++)
+        calls += atomic_load(tallied(&sim->functions[i].tally, op));
     return calls;
 }
 
@@ -91,10 +106,8 @@ uint64_t sim_calls(struct sim *sim, enum sim_op op)
 {
     uint64_t calls = 0;
 
-    if (op == SIM_OP_CONFIG_READ || op == SIM_OP_CONFIG_WRITE)
-        return config_calls(sim, op);
     if (op != SIM_OP_ANY)
-        return atomic_load(&sim->calls[op]);
+        return tallied(&sim->strays, op) ? tallied_calls(sim, op) : atomic_load(&sim->calls[op]);
     for (int i = 0; i < SIM_OP_COUNT; i++)
         calls += sim_calls(sim, (enum sim_op)i);
     return calls;

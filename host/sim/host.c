@@ -185,6 +185,7 @@ static int op_config_write(void *host, berth_claim claim, unsigned reg, unsigned
     sim_registers_write(sim, f, reg & ~3u, value << shift, UINT32_MAX >> (32 - 8 * length) << shift,
                         now);
     pthread_mutex_unlock(&f->lock);
+    sim_interrupts_flush(sim, f);
     return 0;
 }
 
@@ -231,6 +232,15 @@ static int op_reserved(void *host, berth_claim claim, struct berth_reserved *lis
     return (int)count;
 }
 
+/* What firmware wired, not what somebody has written into the register since. */
+static int captured_line(const struct sim_function *f)
+{
+    uint32_t word = f->captured[PCI_INTERRUPT_LINE / 4];
+    uint32_t line = word & 0xff;
+
+    return word >> 8 & 0xff && line && line != 0xff ? (int)line : -1;
+}
+
 static void op_describe(void *host, berth_claim claim, struct berth_function_facts *facts)
 {
     struct sim *sim = host;
@@ -239,6 +249,7 @@ static void op_describe(void *host, berth_claim claim, struct berth_function_fac
     if (!f)
         return;
     facts->numa_node = f->numa_node;
+    facts->interrupt_line = captured_line(f);
     facts->has_reset = sim_has_reset(f);
     if (f->pf) {
         facts->is_vf = true;

@@ -53,6 +53,7 @@ static void plug_in(struct sim_function *f)
         assign_bars(f);
     atomic_store(&f->answers_at, 0);
     atomic_store(&f->vanish_in, 0);
+    atomic_store(&f->contained, false);
     atomic_store(&f->present, true);
     pthread_mutex_unlock(&f->lock);
 }
@@ -101,6 +102,84 @@ static uint32_t last_of_card(const struct sim_function *f)
     return sbdf_key(f->sbdf) | (link && sbdf_device(f->sbdf) == 0 ? 0xff : 7);
 }
 
+/* ---- what a slot notices: PCIe 6.7.3 and 7.5.3.11 ---- */
+
+static bool slot_is_taken(const struct sim *sim, const struct sim_function *port)
+{
+    struct sbdf s = {port->sbdf.segment, (uint8_t)(port->captured[PCI_PRIMARY_BUS / 4] >> 8), 0};
+
+    for (unsigned devfn = 0; devfn < 256; devfn++) {
+        const struct sim_function *f;
+
+        s.devfn = (uint8_t)devfn;
+        f = sim_find(sim, s);
+        if (f && f->parent == port && !f->pf && atomic_load(&f->present))
+            return true;
+    }
+    return false;
+}
+
+static bool reports_link(const struct sim_function *port)
+{
+    return sim_word(port, port->at[SIM_CAP_PCIE] + PCI_EXP_LNKCAP) & PCI_EXP_LNKCAP_DLLLARC;
+}
+
+static bool is_taken(const struct sim_function *port)
+{
+    return sim_word(port, port->at[SIM_CAP_PCIE] + PCI_EXP_SLTCTL) & sim_high(PCI_EXP_SLTSTA_PDS);
+}
+
+static void set_status(struct sim_function *port, unsigned reg, unsigned bit, bool on)
+{
+    unsigned at = port->at[SIM_CAP_PCIE] + reg;
+    uint32_t word = sim_word(port, at) & ~sim_high(bit);
+
+    sim_set_word(port, at, on ? word | sim_high(bit) : word);
+}
+
+static void set_taken(struct sim_function *port, bool taken)
+{
+    set_status(port, PCI_EXP_SLTCTL, PCI_EXP_SLTSTA_PDS, taken);
+    if (reports_link(port))
+        set_status(port, PCI_EXP_LNKCTL, PCI_EXP_LNKSTA_DLLLA, taken);
+}
+
+static bool has_slot(const struct sim_function *f)
+{
+    unsigned at = f->at[SIM_CAP_PCIE];
+    int type = sim_pcie_type(f);
+
+    return (type == PCI_EXP_TYPE_ROOT_PORT || type == PCI_EXP_TYPE_DOWNSTREAM) &&
+           sim_word(f, at) & sim_high(PCI_EXP_FLAGS_SLOT) && at + PCI_EXP_SLTCTL + 4u <= f->size;
+}
+
+static void slot_update(const struct sim *sim, struct sim_function *port)
+{
+    bool taken;
+
+    if (!port || !has_slot(port))
+        return;
+    taken = slot_is_taken(sim, port);
+    pthread_mutex_lock(&port->lock);
+    if (is_taken(port) != taken) {
+        set_taken(port, taken);
+        set_status(port, PCI_EXP_SLTCTL, PCI_EXP_SLTSTA_PDC, true);
+        if (reports_link(port))
+            set_status(port, PCI_EXP_SLTCTL, PCI_EXP_SLTSTA_DLLSC, true);
+    }
+    pthread_mutex_unlock(&port->lock);
+}
+
+void sim_slots_build(struct sim *sim)
+{
+    for (uint32_t i = 0; i < sim->captured_count; i++) {
+        struct sim_function *f = &sim->functions[i];
+
+        if (!f->pf && has_slot(f))
+            set_taken(f, slot_is_taken(sim, f));
+    }
+}
+
 static int move_card(struct sim *sim, struct sbdf sbdf, sim_visit_fn *visit)
 {
     struct sim_function *f = sim_find(sim, sbdf);
@@ -114,6 +193,8 @@ static int move_card(struct sim *sim, struct sbdf sbdf, sim_visit_fn *visit)
         visit(sim, f, 0);
     else
         sim_for_range(sim, sbdf_key(sbdf), last_of_card(f), visit, 0);
+    if (!f->pf)
+        slot_update(sim, f->parent);
     pthread_mutex_unlock(&sim->hotplug);
     return 0;
 }

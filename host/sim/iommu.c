@@ -248,6 +248,7 @@ const struct berth_iommu_ops sim_iommu_ops = {
     .detach = op_detach,
     .flush = op_flush,
     .group = sim_op_group,
+    .ats = sim_op_ats,
 };
 
 /* ---- access through the caches; the context is locked ---- */

@@ -13,9 +13,11 @@
     (PCI_STATUS_PARITY | PCI_STATUS_SIG_TARGET_ABORT | PCI_STATUS_REC_TARGET_ABORT | \
      PCI_STATUS_REC_MASTER_ABORT | PCI_STATUS_SIG_SYSTEM_ERROR | PCI_STATUS_DETECTED_PARITY)
 
+#define INTX_STATUS HIGH(PCI_STATUS_INTERRUPT)
+
 /* PCI Local Bus 3.0, section 6.1. BARs and the ROM are limited by their sizes. */
 static const struct sim_rule endpoint_rules[] = {
-    {.offset = PCI_COMMAND, .rw = 0x07ff, .w1c = HIGH(STATUS_W1C)},
+    {.offset = PCI_COMMAND, .rw = 0x07ff, .w1c = HIGH(STATUS_W1C), .live = INTX_STATUS},
     {.offset = PCI_CACHE_LINE_SIZE, .rw = 0xffff},
     {.offset = PCI_BASE_ADDRESS_0, .rw = 0xffffffff},
     {.offset = PCI_BASE_ADDRESS_1, .rw = 0xffffffff},
@@ -32,7 +34,7 @@ static const struct sim_rule endpoint_rules[] = {
 
 /* PCI-to-PCI Bridge 1.2, section 3.2. */
 static const struct sim_rule bridge_rules[] = {
-    {.offset = PCI_COMMAND, .rw = 0x07ff, .w1c = HIGH(STATUS_W1C)},
+    {.offset = PCI_COMMAND, .rw = 0x07ff, .w1c = HIGH(STATUS_W1C), .live = INTX_STATUS},
     {.offset = PCI_CACHE_LINE_SIZE, .rw = 0xffff},
     {.offset = PCI_BASE_ADDRESS_0, .rw = 0xffffffff},
     {.offset = PCI_BASE_ADDRESS_1, .rw = 0xffffffff},
@@ -51,7 +53,7 @@ static const struct sim_rule bridge_rules[] = {
 
 /* PC Card 8, PCI-to-CardBus bridges: two memory and two I/O windows. */
 static const struct sim_rule cardbus_rules[] = {
-    {.offset = PCI_COMMAND, .rw = 0x07ff, .w1c = HIGH(STATUS_W1C)},
+    {.offset = PCI_COMMAND, .rw = 0x07ff, .w1c = HIGH(STATUS_W1C), .live = INTX_STATUS},
     {.offset = PCI_CACHE_LINE_SIZE, .rw = 0xffff},
     {.offset = PCI_BASE_ADDRESS_0, .rw = 0xffffffff},
     {.offset = 0x14, .w1c = HIGH(STATUS_W1C)},
@@ -80,13 +82,15 @@ static const struct sim_rule pm_rules[] = {
 };
 
 #define MSI_CONTROL HIGH(PCI_MSI_FLAGS_ENABLE | PCI_MSI_FLAGS_QSIZE)
+#define MSI_MASK_RULES 2
 
 /* PCI Local Bus 3.0, section 6.8.1: the four shapes of the MSI capability. */
 static const struct sim_rule msi32_rules[] = {
     {.offset = 0, .rw = MSI_CONTROL},
     {.offset = PCI_MSI_ADDRESS_LO, .rw = 0xfffffffc},
     {.offset = PCI_MSI_DATA_32, .rw = 0xffff},
-    {.offset = PCI_MSI_MASK_32, .rw = 0xffffffff}, /* the last one is for those with masks */
+    {.offset = PCI_MSI_MASK_32, .rw = 0xffffffff}, /* the last two are for those with masks */
+    {.offset = PCI_MSI_PENDING_32, .live = 0xffffffff},
 };
 static const struct sim_rule msi64_rules[] = {
     {.offset = 0, .rw = MSI_CONTROL},
@@ -94,6 +98,7 @@ static const struct sim_rule msi64_rules[] = {
     {.offset = PCI_MSI_ADDRESS_HI, .rw = 0xffffffff},
     {.offset = PCI_MSI_DATA_64, .rw = 0xffff},
     {.offset = PCI_MSI_MASK_64, .rw = 0xffffffff},
+    {.offset = PCI_MSI_PENDING_64, .live = 0xffffffff},
 };
 
 static const struct sim_rule msix_rules[] = {
@@ -135,6 +140,32 @@ static const struct sim_rule aer_rules[] = {
 };
 /* Functions that are neither root port nor event collector do not have the last two. */
 #define AER_ROOT_RULES 2
+
+/* PCIe 7.9.18.1: the flag is bit 15 of the address, which is a multiple of four. */
+static const struct sim_rule vpd_rules[] = {
+    {.offset = 0, .rw = HIGH(PCI_VPD_ADDR_F | (PCI_VPD_ADDR_MASK & ~3u))},
+    {.offset = PCI_VPD_DATA, .rw = 0xffffffff},
+};
+
+#define REBAR_SIZE 0x3f00u
+
+/* PCIe 7.8.6.3: one for each BAR that can be resized. */
+static const struct sim_rule rebar_rules[] = {
+    {.offset = PCI_REBAR_CTRL + 0, .rw = REBAR_SIZE},
+    {.offset = PCI_REBAR_CTRL + 8, .rw = REBAR_SIZE},
+    {.offset = PCI_REBAR_CTRL + 16, .rw = REBAR_SIZE},
+    {.offset = PCI_REBAR_CTRL + 24, .rw = REBAR_SIZE},
+    {.offset = PCI_REBAR_CTRL + 32, .rw = REBAR_SIZE},
+    {.offset = PCI_REBAR_CTRL + 40, .rw = REBAR_SIZE},
+};
+
+/* PCIe 7.9.14: control, and trigger and interrupt status. */
+static const struct sim_rule dpc_rules[] = {
+    {.offset = PCI_EXP_DPC_CAP, .rw = HIGH(0x003f)},
+    {.offset = PCI_EXP_DPC_STATUS,
+     .w1c = PCI_EXP_DPC_STATUS_TRIGGER | PCI_EXP_DPC_STATUS_INTERRUPT,
+     .sticky = PCI_EXP_DPC_STATUS_TRIGGER | PCI_EXP_DPC_STATUS_INTERRUPT},
+};
 
 static const struct sim_rule acs_rules[] = {
     {.offset = PCI_ACS_CAP, .rw = HIGH(0x007f)},
@@ -181,7 +212,7 @@ static struct sim_rules msi_rules_of(const struct sim_function *f)
     uint32_t control = sim_word(f, f->at[SIM_CAP_MSI]) >> 16;
     struct sim_rules r = control & PCI_MSI_FLAGS_64BIT ? RULES(msi64_rules) : RULES(msi32_rules);
 
-    r.count -= control & PCI_MSI_FLAGS_MASKBIT ? 0 : 1;
+    r.count -= control & PCI_MSI_FLAGS_MASKBIT ? 0 : MSI_MASK_RULES;
     return r;
 }
 
@@ -221,6 +252,12 @@ struct sim_rules sim_rules_of(const struct sim_function *f, enum sim_cap cap)
         return pcie_rules_of(f);
     case SIM_CAP_AF:
         return RULES(af_rules);
+    case SIM_CAP_VPD:
+        return RULES(vpd_rules);
+    case SIM_CAP_REBAR:
+        return FIRST_RULES(rebar_rules, sim_rebar_count(f));
+    case SIM_CAP_DPC:
+        return RULES(dpc_rules);
     case SIM_CAP_AER:
         return aer_rules_of(f);
     case SIM_CAP_ACS:
@@ -278,6 +315,18 @@ static uint32_t header_limit(const struct sim_function *f, const struct sim_rule
     if (bridge && reg == PCI_IO_BASE_UPPER16)
         return sim_word(f, PCI_IO_BASE) & PCI_IO_RANGE_TYPE_32 ? rule->rw : 0;
     return rule->rw;
+}
+
+/* PCIe 7.7.1.7: bits of vectors that the function does not have are reserved. */
+static uint32_t msi_limit(const struct sim_function *f, const struct sim_rule *rule)
+{
+    uint32_t control = sim_word(f, f->at[SIM_CAP_MSI]) >> 16;
+    unsigned vectors = 1u << ((control & PCI_MSI_FLAGS_QMASK) >> 1);
+    unsigned mask = control & PCI_MSI_FLAGS_64BIT ? PCI_MSI_MASK_64 : PCI_MSI_MASK_32;
+
+    if (rule->offset != mask || !(control & PCI_MSI_FLAGS_MASKBIT) || vectors >= 32)
+        return rule->rw;
+    return (1u << vectors) - 1;
 }
 
 static bool has_link(int type)
@@ -347,6 +396,8 @@ uint32_t sim_rule_limit(const struct sim_function *f, enum sim_cap cap, const st
     switch (cap) {
     case SIM_CAP_HEADER:
         return rule->rw & header_limit(f, rule);
+    case SIM_CAP_MSI:
+        return rule->rw & msi_limit(f, rule);
     case SIM_CAP_PCIE:
         return rule->rw & pcie_limit(f, rule);
     case SIM_CAP_AF:

@@ -18,6 +18,7 @@ struct sim_rule {
     uint32_t sticky;  /* bits that survive any reset but a power cycle */
     uint32_t link;    /* bits that survive an FLR: PCIe 6.6.2 */
     uint32_t initial; /* power-on value of rw bits */
+    uint32_t live;    /* read only bits which the function sets, and which any reset clears */
 };
 
 struct sim_rules {

@@ -27,6 +27,7 @@ static void hold(struct sim *sim, struct sim_function *f, uint64_t now)
         return;
     pthread_mutex_lock(&f->lock);
     atomic_store(&f->answers_at, SIM_NEVER);
+    atomic_store(&f->contained, false); /* a port, whose buses are reset with it */
     sim_registers_reset(f, SIM_DEPTH_BUS);
     pthread_mutex_unlock(&f->lock);
 }

@@ -41,6 +41,8 @@ int sim_create(const struct capture *capture, const struct sim_options *options,
     result = sim_build(s, capture, error);
     if (!result)
         result = sim_iommu_create(s);
+    if (!result)
+        result = sim_remap_create(s);
     if (result) {
         sim_destroy(s);
         return result;
@@ -53,6 +55,7 @@ void sim_destroy(struct sim *sim)
 {
     if (!sim)
         return;
+    sim_remap_destroy(sim);
     sim_iommu_destroy(sim);
     sim_build_free(sim);
     pthread_mutex_destroy(&sim->iommu_lock);
@@ -88,6 +91,8 @@ static void add_tally(struct sim_counters *c, const struct sim_tally *t)
 {
     c->config_reads += atomic_load(&t->reads);
     c->config_writes += atomic_load(&t->writes);
+    c->bar_reads += atomic_load(&t->bar_reads);
+    c->bar_writes += atomic_load(&t->bar_writes);
     c->touches_after_release += atomic_load(&t->after_release);
     c->touches_vanished += atomic_load(&t->vanished);
     c->touches_resetting += atomic_load(&t->resetting);
@@ -101,10 +106,14 @@ void sim_counters(struct sim *sim, struct sim_counters *counters)
         .dma_stale = atomic_load(&sim->dma_stale),
         .interrupts_delivered = atomic_load(&sim->interrupts_delivered),
         .interrupts_blocked = atomic_load(&sim->interrupts_blocked),
+        .interrupts_forged = atomic_load(&sim->interrupts_forged),
+        .bindings = atomic_load(&sim->binding_count),
+        .bindings_misused = atomic_load(&sim->bindings_misused),
         .contexts = atomic_load(&sim->context_count),
         .spaces = atomic_load(&sim->space_count),
         .mappings = atomic_load(&sim->mapping_count),
         .claims = atomic_load(&sim->claim_count),
+        .ats_enabled = atomic_load(&sim->ats_enabled),
         .attach_gaps = atomic_load(&sim->attach_gaps),
         .spaces_freed_in_use = atomic_load(&sim->spaces_freed_in_use),
     };

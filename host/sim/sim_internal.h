@@ -9,6 +9,7 @@
  *                    bridge to what is behind it and from a PF to its VFs, never the other way
  *   context->lock    the cache of one requester id, and the use of the space it points to
  *   space->lock      the mappings and the memory of one space; inside a context's lock
+ *   remap->lock      changes of the interrupt remapping table; nothing nests inside
  *
  * Registers are read without a lock: every dword is an atomic. Nobody sleeps, asks for the time or
  * calls back with one of these locks held (K1): the clock may be a scheduler's.
@@ -35,11 +36,14 @@ enum sim_cap {
     SIM_CAP_MSIX,
     SIM_CAP_PCIE,
     SIM_CAP_AF,
+    SIM_CAP_VPD,
     SIM_CAP_AER,
     SIM_CAP_ACS,
     SIM_CAP_ARI,
     SIM_CAP_ATS,
     SIM_CAP_SRIOV,
+    SIM_CAP_REBAR,
+    SIM_CAP_DPC,
     SIM_CAPS,
 };
 
@@ -50,26 +54,34 @@ struct sim_memory {
 };
 
 struct sim_tally {
-    _Atomic uint64_t reads, writes, after_release, vanished, resetting, decode_off;
+    _Atomic uint64_t reads, writes, bar_reads, bar_writes;
+    _Atomic uint64_t after_release, vanished, resetting, decode_off;
+};
+
+/** An entry of the interrupt remapping table: one binding, which is read without a lock. */
+struct sim_entry {
+    _Atomic uint32_t version; /* odd: being written */
+    _Atomic uint64_t words[3];
 };
 
 /** What a PF has besides. */
 struct sim_pf {
     uint16_t total;
-    uint8_t vf_shift[CAPTURE_BARS];       /* log2 of the size of one VF's BAR; 0: none */
-    uint32_t captured_bars[CAPTURE_BARS]; /* of the SR-IOV capability */
-    _Atomic uint32_t enabled;             /* VFs below this index exist */
-    struct sim_function **vfs;            /* .total, NULL where an address was taken */
+    _Atomic uint8_t vf_shift[CAPTURE_BARS]; /* log2 of the size of one VF's BAR; 0: none */
+    uint32_t captured_bars[CAPTURE_BARS];   /* of the SR-IOV capability */
+    _Atomic uint32_t enabled;               /* VFs below this index exist */
+    struct sim_function **vfs;              /* .total, NULL where an address was taken */
 };
 
 struct sim_function {
     struct sbdf sbdf;
     uint32_t index;
-    uint16_t size;                 /* bytes of config space that are backed by .words */
-    uint16_t at[SIM_CAPS];         /* offset of each capability; 0: not there */
-    uint8_t shift[CAPTURE_RANGES]; /* log2 of BAR and ROM sizes; 0: none */
-    bool aliased;                  /* answers above 256 repeat the first 256 bytes (M06) */
-    bool host_reset;               /* under .lock */
+    uint16_t size;                         /* bytes of config space that are backed by .words */
+    uint16_t at[SIM_CAPS];                 /* offset of each capability; 0: not there */
+    _Atomic uint8_t shift[CAPTURE_RANGES]; /* log2 of BAR and ROM sizes; 0: none */
+    bool aliased;                          /* answers above 256 repeat the first 256 bytes (M06) */
+    bool host_reset;                       /* under .lock */
+    bool line_told; /* under .lock: INTx is asserted, and somebody heard of it */
     int16_t numa_node;
     int32_t captured_group;
     uint32_t vf_index;
@@ -77,19 +89,27 @@ struct sim_function {
     struct sim_function *parent; /* the bridge above, as the capture has it */
     struct sim_pf *sriov;        /* of a PF */
     uint32_t captured[SIM_HEADER_WORDS];
+    uint8_t first_shift[CAPTURE_BARS]; /* BAR sizes at power-on */
 
     _Atomic uint32_t *words; /* of a VF: set before it is enabled for the first time */
     _Atomic bool present;    /* plugged in */
     _Atomic bool hang_on_reset;
     _Atomic bool hang_on_flush;
+    _Atomic bool ats; /* the IOMMU believes what it has translated itself */
+    _Atomic bool failed;         /* a fatal error: its BARs do not answer until it is reset */
+    _Atomic bool contained;      /* of a port: holds what is behind it in reset */
     _Atomic uint64_t answers_at; /* 0: now; else the time from which on it does */
     _Atomic uint64_t claim;      /* generation << 1 | claimed */
     _Atomic uint32_t vanish_in;  /* 0: not ordered */
+    _Atomic uint32_t waiting;    /* vectors that are pending, and one more for a raised INTx */
+    struct sim_entry line;       /* what INTx is bound to */
     struct sim_tally tally;
 
     pthread_mutex_t lock;
     uint64_t host_reset_ns;
     struct sim_memory bar_memory;
+    struct sim_memory vpd; /* what was written; resets leave it */
+    _Atomic uint64_t vpd_writes;
     struct berth_reserved *reserved; /* BERTH_RESERVED_MAX, or NULL */
     unsigned reserved_count;
 };
@@ -115,7 +135,7 @@ struct sim {
 
     pthread_mutex_t hotplug;
     struct sim_plan plans[SIM_OP_COUNT + 1];
-    _Atomic uint64_t calls[SIM_OP_COUNT]; /* config reads and writes are counted by function */
+    _Atomic uint64_t calls[SIM_OP_COUNT]; /* accesses are counted by function */
     struct sim_tally strays;              /* with claims that never were */
 
     _Atomic(struct sim_context *) *contexts; /* buckets; contexts are never taken out */
@@ -127,7 +147,14 @@ struct sim {
     void *fault_context;
     _Atomic uint64_t dma_faults, dma_stale, interrupts_delivered, interrupts_blocked;
     _Atomic uint64_t context_count, space_count, mapping_count, claim_count;
-    _Atomic uint64_t attach_gaps, spaces_freed_in_use;
+    _Atomic uint64_t ats_enabled, attach_gaps, spaces_freed_in_use;
+
+    struct sim_remap *remap;
+    void (*fire)(void *context, const struct berth_irq *irq, unsigned vector);
+    void *fire_context;
+    void (*trouble)(void *context, struct sbdf sbdf, enum sim_error_kind kind);
+    void *trouble_context;
+    _Atomic uint64_t binding_count, bindings_misused, interrupts_forged;
 };
 
 /* ---- build.c: what a capture turns into ---- */
@@ -201,10 +228,24 @@ enum sim_depth {
 };
 /** Power-on values, with the function locked. */
 void sim_registers_reset(struct sim_function *f, enum sim_depth depth);
+/** Clears what functions set by themselves: a captured machine is at rest. */
+void sim_registers_settle(struct sim_function *f);
 /** A capability's id belongs to one that the simulator knows; SIM_CAPS: it does not. */
 enum sim_cap sim_cap_of(bool extended, unsigned id);
 
 /* ---- bar.c ---- */
+
+#define SIM_BAR_MEM_BITS (~(uint32_t)0xf)
+#define SIM_BAR_IO_BITS (~(uint32_t)0x3)
+
+static inline bool sim_bar_is_io(uint32_t bar)
+{
+    return bar & 1;
+}
+
+bool sim_bar_is_wide(uint32_t bar);
+/** The offset of the ROM register, 0: there is none. */
+unsigned sim_rom_reg(const struct sim_function *f);
 
 /** Sets .shift of a function out of sizes that are known or the addresses it was captured with. */
 void sim_bars_build(struct sim_function *f, const struct capture_extra *extra);
@@ -215,6 +256,68 @@ uint32_t sim_bar_mask(const struct sim_function *f, unsigned reg);
 uint32_t sim_vf_bar_mask(const struct sim_function *pf, unsigned index);
 bool sim_has_bar(const struct sim_function *f, bool io);
 
+/* ---- rebar.c: BARs whose size software chooses; PCIe 7.8.6 ---- */
+
+/** How many control registers the capability has. */
+unsigned sim_rebar_count(const struct sim_function *f);
+/** Makes sizes and control registers agree, and keeps them for resets. */
+void sim_rebar_build(struct sim_function *f, const struct capture_extra *extra);
+/** The size field of the control register at @reg was written; it was @old before. */
+void sim_rebar_written(struct sim_function *f, unsigned reg, uint32_t old);
+/** Sizes as at power-on. */
+void sim_rebar_reset(struct sim_function *f);
+
+/* ---- vpd.c ---- */
+
+/** The address register was written: moves four bytes as its flag says. */
+void sim_vpd_transfer(struct sim_function *f);
+
+/* ---- decode.c ---- */
+
+struct sim_range {
+    uint64_t start, size;
+    bool io, wide, prefetch, decoded;
+};
+
+/** Where BAR @index is now. Returns 0, -ENOENT, -EINVAL. */
+int sim_range_find(const struct sim_function *f, unsigned index, struct sim_range *r);
+/** All bridges above forward accesses of @address. */
+bool sim_range_reached(const struct sim_function *f, const struct sim_range *r, uint64_t address);
+
+/* ---- msix.c: table and PBA, which are BAR memory; all with the function locked ---- */
+
+/** One aligned dword of BAR memory as a CPU sees it. */
+uint32_t sim_bar_word(const struct sim_function *f, unsigned bar, uint64_t offset);
+/** The counterpart; only the bits of @mask, and of them those that can be written. */
+void sim_bar_set_word(struct sim_function *f, unsigned bar, uint64_t offset, uint32_t value,
+                      uint32_t mask);
+
+/** Vectors in the table; 0: no MSI-X. */
+unsigned sim_msix_size(const struct sim_function *f);
+struct sim_msix_entry sim_msix_entry_of(const struct sim_function *f, unsigned vector);
+bool sim_msix_is_pending(const struct sim_function *f, unsigned vector);
+void sim_msix_set_pending(struct sim_function *f, unsigned vector, bool on);
+/** The first vector that is pending and not masked; false: there is none. */
+bool sim_msix_due(const struct sim_function *f, unsigned *vector);
+
+/* ---- remap.c: which message is whose ---- */
+
+#define SIM_MESSAGE_BASE UINT64_C(0xfee00000)
+
+int sim_remap_create(struct sim *sim);
+void sim_remap_destroy(struct sim *sim);
+/** The binding behind a message; false: blocked. */
+bool sim_remap_message(const struct sim *sim, struct sbdf rid, uint32_t data, struct berth_irq *irq,
+                       unsigned *vector);
+/** What a function's INTx is bound to. */
+bool sim_remap_line(const struct sim_function *f, struct berth_irq *irq);
+
+/* ---- interrupt.c ---- */
+
+/** Sends what is pending and may be sent now. No lock is held: this calls back. */
+void sim_interrupts_flush(struct sim *sim, struct sim_function *f);
+/** What a reset takes back; the function is locked. */
+void sim_interrupts_reset(struct sim_function *f);
 /* ---- sriov.c ---- */
 
 /** The address of VF @index, false where it is outside of the segment. */
@@ -235,6 +338,13 @@ void sim_bus_reset(struct sim *sim, struct sim_function *bridge, bool hold, uint
 int sim_op_reset(void *host, berth_claim claim);
 bool sim_has_reset(struct sim_function *f);
 
+/* ---- error.c ---- */
+
+/** Lets go of what containment holds, if it does. The port is locked. */
+void sim_contain_end(struct sim *sim, struct sim_function *port, uint64_t now);
+/** The root or downstream port above, the closest one; NULL: there is none. */
+struct sim_function *sim_port_above(const struct sim_function *f);
+
 /* ---- host.c: claims ---- */
 
 /** The function of a claim that is out; otherwise NULL, and the touch was counted (A2). */
@@ -242,6 +352,8 @@ struct sim_function *sim_claimed(struct sim *sim, berth_claim claim);
 
 /* ---- hotplug.c ---- */
 
+/** Ports see what is in their slots. */
+void sim_slots_build(struct sim *sim);
 void sim_vanish_tick(struct sim *sim, struct sim_function *f);
 
 /* ---- fault.c ---- */
@@ -302,10 +414,16 @@ bool sim_context_domain(struct sim_context *context, uint32_t *domain_id);
 
 /** The function that issues requests as @rid: itself, its phantom functions, a bridge's alias. */
 struct sim_function *sim_function_of_rid(const struct sim *sim, struct sbdf rid);
+/** The requester id under which the IOMMU sees a function's own requests. */
+struct sbdf sim_rid_of(const struct sim_function *f);
 
 /* ---- group.c ---- */
 
 /** The isolation group of a requester id; iommu.c has the table of ops. */
 int sim_op_group(void *iommu, struct sbdf rid, uint32_t *group);
+
+/* ---- ats.c ---- */
+
+int sim_op_ats(void *iommu, struct sbdf rid, bool on);
 
 #endif

@@ -4,6 +4,16 @@
 #include <berth_port.h>
 #include <linux/pci_regs.h>
 
+static void hear(void *context, const struct berth_irq *irq, unsigned vector)
+{
+    struct heard *h = context;
+
+    h->irq = *irq;
+    h->vector = vector;
+    h->count++;
+    h->sum += irq->first + vector;
+}
+
 void simrig_start(struct simrig *rig, const struct sim_options *options)
 {
     struct capture_error error;
@@ -11,6 +21,8 @@ void simrig_start(struct simrig *rig, const struct sim_options *options)
     port_posix_warp(true);
     if (sim_create(mb_capture(&rig->b), options, &rig->sim, &error))
         fail_msg("%s", error.text);
+    rig->heard = (struct heard){.count = 0};
+    sim_on_interrupt(rig->sim, hear, &rig->heard);
 }
 
 void simrig_stop(struct simrig *rig)
@@ -80,6 +92,22 @@ unsigned simrig_ext_cap(struct simrig *rig, struct sbdf sbdf, uint16_t id)
 
     assert_int_not_equal(reg, 0);
     return reg;
+}
+
+struct berth_message simrig_bind(struct simrig *rig, const struct berth_irq *irq)
+{
+    struct berth_message message = {0};
+
+    assert_int_equal(sim_irq_ops.bind(rig->sim, irq, &message), 0);
+    return message;
+}
+
+enum sim_irq_result simrig_raise(struct simrig *rig, struct sbdf sbdf, unsigned vector)
+{
+    enum sim_irq_result result;
+
+    assert_int_equal(sim_raise(rig->sim, sbdf, vector, &result), 0);
+    return result;
 }
 
 struct sim_counters simrig_counters(struct simrig *rig)

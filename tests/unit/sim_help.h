@@ -19,9 +19,17 @@
 #define ONES 0xffffffffu
 #define MS UINT64_C(1000000)
 
+/* What the last interrupt said, how many there were, and the sum of their vectors. */
+struct heard {
+    struct berth_irq irq;
+    unsigned vector, count;
+    uint64_t sum;
+};
+
 struct simrig {
     struct machine_builder b;
     struct sim *sim;
+    struct heard heard;
 };
 
 /** Builds the machine in rig->b, with the clock warped: a sleep costs nothing. */
@@ -45,6 +53,10 @@ bool simrig_silent(struct simrig *rig, struct sbdf sbdf);
 /** The offset of a capability of a function that rig->b has built. */
 unsigned simrig_cap(struct simrig *rig, struct sbdf sbdf, uint8_t id);
 unsigned simrig_ext_cap(struct simrig *rig, struct sbdf sbdf, uint16_t id);
+
+/** Binds, which has to work; raises an interrupt. */
+struct berth_message simrig_bind(struct simrig *rig, const struct berth_irq *irq);
+enum sim_irq_result simrig_raise(struct simrig *rig, struct sbdf sbdf, unsigned vector);
 
 struct sim_counters simrig_counters(struct simrig *rig);
 

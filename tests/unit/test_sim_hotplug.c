@@ -203,6 +203,29 @@ struct call {
 
 static const struct berth_reserved region = {0x10000, 0x1000, 1, 0};
 
+static int call_bar_or_irq_op(struct call *c, enum sim_op op)
+{
+    const struct berth_irq irq = {
+        .device = CARD, .source = CARD, .kind = BERTH_IRQ_MSIX, .first = 3, .count = 1};
+    struct berth_message message;
+    uint64_t value;
+    int error;
+
+    switch (op) {
+    case SIM_OP_BAR_READ:
+        return sim_bar_ops.read(c->sim, c->claim, 0, 0, 8, &value);
+    case SIM_OP_BAR_WRITE:
+        return sim_bar_ops.write(c->sim, c->claim, 0, 0, 8, 1);
+    case SIM_OP_BIND:
+        error = sim_irq_ops.bind(c->sim, &irq, &message);
+        if (!error)
+            sim_irq_ops.unbind(c->sim, &irq);
+        return error;
+    default:
+        return -EINVAL;
+    }
+}
+
 static int call_op(struct call *c, enum sim_op op)
 {
     struct berth_reserved list[BERTH_RESERVED_MAX];
@@ -241,7 +264,7 @@ static int call_op(struct call *c, enum sim_op op)
     case SIM_OP_FLUSH:
         return sim_iommu_ops.flush(c->sim, CARD, c->space);
     default:
-        return -EINVAL;
+        return call_bar_or_irq_op(c, op);
     }
 }
 
