@@ -28,6 +28,15 @@ enum berth_domain_state {
     BERTH_DOMAIN_DEAD,   /* torn down; the object lives while it is referenced */
 };
 
+/** What the host can find out about a device (M13): PCIe 6.2.2, and containment by a port, 6.2.11.
+ */
+enum pcidev_trouble {
+    PCIDEV_TROUBLE_CORRECTABLE, /* corrected by the hardware */
+    PCIDEV_TROUBLE_NONFATAL,    /* a transaction was lost */
+    PCIDEV_TROUBLE_FATAL,       /* the function or its link can no longer be trusted */
+    PCIDEV_TROUBLE_DPC,         /* a port above has cut it off */
+};
+
 /** What the core asks of whoever runs a guest. Slots may be NULL. */
 struct berth_domain_ops {
     /** R4: please let go of the device. Must not sleep; the answer is a deassign, later. */
@@ -45,6 +54,13 @@ struct berth_domain_ops {
 
     /** O1: the state of one of the guest's devices is lost: the guest must not go on. */
     void (*crash)(void *context, struct pcidev *dev);
+
+    /**
+     * M13: a device has had an error. It has been taken away (withdraw) and is about to be reset;
+     * it is back with restore, and where it does not come back it is no longer the guest's
+     * (BERTH_EVENT_BROKEN). Also called where nothing can be done. Must not sleep.
+     */
+    void (*trouble)(void *context, struct pcidev *dev, enum pcidev_trouble kind);
 };
 
 /**
@@ -114,22 +130,6 @@ const char *berth_domain_state_name(enum berth_domain_state state);
  */
 struct pcidev *berth_domain_next_device(struct berth_domain *domain, const struct sbdf *after,
                                         const char *tag);
-
-/**
- * A guest's (or the hardware domain's) access to the config space of a device that it owns (V1).
- *
- * Takes no lock, writes nothing shared (A3). The device not there, not this domain's, in a
- * transition or gone: all ones of @length bytes, a write is dropped (V2, A4). Guests write what
- * src/core/config.c lists and nothing else; read-only devices are written by nobody.
- *
- * @reg     offset in config space; @length 1, 2 or 4, aligned to it. Anything else reads all ones
- *
- * Context: any.
- */
-uint32_t berth_domain_config_read(struct berth_domain *domain, struct sbdf sbdf, unsigned reg,
-                                  unsigned length);
-void berth_domain_config_write(struct berth_domain *domain, struct sbdf sbdf, unsigned reg,
-                               unsigned length, uint32_t value);
 
 #ifdef __cplusplus
 }

@@ -25,6 +25,7 @@
 #define ENOSPC 28
 #define ERANGE 34
 #define EDEADLK 35
+#define ENODATA 61
 #define EOPNOTSUPP 95
 #define ETIMEDOUT 110
 #endif

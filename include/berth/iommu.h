@@ -10,6 +10,7 @@
 #ifndef BERTH_IOMMU_H
 #define BERTH_IOMMU_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include <berth/host.h>
@@ -63,6 +64,13 @@ struct berth_iommu_ops {
 
     /** The isolation group of @rid. Returns 0 with *@group, or -errno (which is no group). */
     int (*group)(void *iommu, struct sbdf rid, uint32_t *group);
+
+    /**
+     * Lets @rid send requests with addresses that it has translated itself (ATS, PCIe 10), or not:
+     * then flush() also waits for the device. Returns 0, -EOPNOTSUPP (not for this one), -EIO.
+     * May sleep. NULL: never.
+     */
+    int (*ats)(void *iommu, struct sbdf rid, bool on);
 };
 
 #ifdef __cplusplus

@@ -135,9 +135,10 @@ struct berth_machine_config {
  * the default deadline, and does not want to know why it was refused.
  */
 struct berth_request {
-    struct berth_domain *caller; /* who asks; NULL: the embedder. Borrowed for the call */
-    uint64_t timeout_ns;         /* from now; 0: the policy's default */
-    struct berth_refusal *why;   /* filled in on failure, untouched on success; may be NULL */
+    struct berth_domain *caller;      /* who asks; NULL: the embedder. Borrowed for the call */
+    uint64_t timeout_ns;              /* from now; 0: the policy's default */
+    struct berth_refusal *why;        /* filled in on failure, untouched on success; may be NULL */
+    const struct sbdf *guest_address; /* assign: where the guest sees it; NULL: chosen (M46) */
 };
 
 /**

@@ -253,6 +253,33 @@ int pcidev_sriov(struct pcidev *pf, unsigned vfs, const struct berth_request *re
 int pcidev_vf_address(const struct pcidev *pf, unsigned index, struct sbdf *sbdf)
     __attribute__((warn_unused_result));
 
+/* ---- trouble ---- */
+
+/**
+ * The host has found out that a device had an error (M13). A device that is lent is isolated: out
+ * of its guest's view, quiet, its requester ids blocked. Its owner is told, it is reset, and given
+ * back as it was before, but for its own state; the guest finds what it had set up. Where that does
+ * not work, or with more than 5 recoveries in 10 seconds, the device is broken and in quarantine.
+ * The guest goes on without it.
+ *
+ * A correctable error is only counted (pcidev_info.corrected). The hardware domain handles the
+ * errors of its own devices: there is an event, and nothing is done.
+ *
+ * A port that contains the device (DPC) is released by the host: in berth_host_ops.reset, or before
+ * this call; or by the reset of its secondary bus.
+ *
+ * Returns 0: the device is back, there was nothing to do, or a recovery that answers this report as
+ * well is under way already; -ENODEV (removed, disconnected), -EBUSY, -EIO, -ENOTTY (it is broken,
+ * for the reason in the refusal), -ETIMEDOUT (another transition, or somebody inside, until the
+ * deadline: the device is as before and was not isolated), -EINVAL, -EPERM, -ENOMEM.
+ * Context: may sleep, no section of @dev open.
+ */
+int pcidev_recover(struct pcidev *dev, enum pcidev_trouble kind,
+                   const struct berth_request *request) __attribute__((warn_unused_result));
+
+/** A stable lower-case word, such as "fatal"; never NULL. Context: any. */
+const char *pcidev_trouble_name(enum pcidev_trouble kind);
+
 /* ---- looking at it ---- */
 
 enum pcidev_type {
@@ -298,11 +325,14 @@ struct pcidev_info {
     uint8_t secondary_bus, subordinate_bus; /* of a bridge */
     bool has_group;
     uint32_t group; /* the IOMMU's isolation group, see pcidev_group() */
+    bool has_guest_address;
+    struct sbdf guest_address; /* where its owner, a guest, sees it */
     bool has_parent;
     struct sbdf parent;  /* the bridge above */
     uint32_t errata;     /* bits of PCIDEV_ERRATUM_* */
     uint32_t generation; /* counts owners and resets (V6) */
     uint32_t faults;     /* in a row, O6 */
+    uint32_t corrected;  /* errors, since it was lent for the first time (M13) */
     uint32_t references;
     uint32_t children; /* VFs or devices behind a bridge */
     unsigned rid_count;

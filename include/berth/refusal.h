@@ -53,6 +53,7 @@ enum berth_reason {
     BERTH_REASON_REFERENCED,   /* R3: strict, and references are left */
     BERTH_REASON_SECTION_OPEN, /* R5: an access section is still open at the deadline */
     BERTH_REASON_TRANSITION,   /* R5: another transition still runs at the deadline */
+    BERTH_REASON_RECOVERY,     /* M13: it is being recovered from an error */
     BERTH_REASON_OWNER_KEEPS,  /* R4: the owner did not let go in time */
     BERTH_REASON_OWN_SECTION,  /* the caller itself is inside a section of the device */
     BERTH_REASON_BROKEN,       /* O4: broken devices go to the hardware domain or nowhere */
@@ -66,11 +67,22 @@ enum berth_reason {
     /* isolation */
     BERTH_REASON_NO_IOMMU,        /* nothing could keep the device inside its guest */
     BERTH_REASON_SHARED_GROUP,    /* O4: in one isolation group with another owner's device */
+    BERTH_REASON_SHARED_PATH,     /* O4: no ACS between it and another owner's device */
+    BERTH_REASON_SHARED_PAGE,     /* O4: BARs in one page with another owner's device */
+    BERTH_REASON_SHARED_LINE,     /* O4: its only interrupt is a line of another owner's device */
+    BERTH_REASON_NO_INTX,         /* O4: it is lent, but without the line that others use */
+    BERTH_REASON_GROUP_SIZE,      /* M23: more devices than one transaction takes */
+    BERTH_REASON_NO_REMAPPING,    /* M32: nothing checks whose interrupts it raises */
     BERTH_REASON_SHARED_RID,      /* O4: shares a requester id with another owner's device */
     BERTH_REASON_LATE_BRIDGE,     /* M05: a bridge above came later and gives it another id */
     BERTH_REASON_RESERVED_STRICT, /* M24: needs reserved memory, and the policy is strict */
     BERTH_REASON_RESERVED_CLASH,  /* M24: reserved regions of two devices overlap unequally */
     BERTH_REASON_TOO_MANY_RIDS,   /* M22: more requester ids than an object can record */
+    /* the guest's view */
+    BERTH_REASON_NO_SLOT,     /* M46: all slots of the guest's buses are taken */
+    BERTH_REASON_SLOT_TAKEN,  /* M46: the slot that was asked for is */
+    BERTH_REASON_BAD_SLOT,    /* M46: a guest would not find a device there */
+    BERTH_REASON_VIEW_FAILED, /* V2: the view could not be made */
     /* hardware and its back ends */
     BERTH_REASON_NO_RESET,     /* M09: no reset method is left that works here */
     BERTH_REASON_RESET_SCOPE,  /* M09: the only reset would hit a neighbour of another owner */
@@ -97,7 +109,8 @@ struct berth_refusal {
     uint8_t has_other;
     char domain[BERTH_NAME_SIZE]; /* the domain in the way, or empty */
     const char *step;             /* the step of the transition that failed, or NULL */
-    uint32_t number;              /* a count that belongs to the reason (VFs, references, ms) */
+    uint32_t number;              /* what belongs to the reason: VFs, references, ms, a BAR */
+    uint64_t address;             /* in the host's memory, of reasons that are about a place there */
     uint32_t holder_count;        /* valid entries of holders[] */
     struct berth_holder holders[BERTH_HOLDERS_MAX];
 };

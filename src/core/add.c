@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /* Adding a device, and looking at one again (M08). */
-#include "src/core/group.h"
+#include "src/core/acs.h"
+#include "src/core/bars.h"
 #include "src/core/memory.h"
 #include "src/core/phantom.h"
 #include "src/core/probe.h"
 #include "src/core/seam.h"
+#include "src/core/share.h"
 #include "src/core/space.h"
 #include "src/core/topology.h"
 #include "src/core/transition.h"
+#include "src/core/view.h"
 
 static const char tag_add[] = "add";
 
@@ -90,6 +93,8 @@ static int add_probe(struct transition *t)
 
     if (!error && t->dev->traits.cap[CAP_SRIOV] && !t->dev->pf)
         error = probe_sriov(t->dev);
+    if (!error)
+        error = bars_latch(t->dev);
     if (error == -ENODEV)
         refuse(&t->why, error, BERTH_REASON_NOTHING_THERE);
     if (t->dev->traits.reservation == BERTH_RESERVE_HIDDEN)
@@ -100,19 +105,7 @@ static int add_probe(struct transition *t)
 /* M26: without these bits a switch lets its devices reach one another behind the IOMMU's back. */
 static int add_enable_acs(struct transition *t)
 {
-    unsigned cap = t->dev->traits.cap[CAP_ACS];
-    uint32_t able, control;
-    int error;
-
-    if (!cap)
-        return 0;
-    error = seam_read(t->dev, cap + PCI_ACS_CAP, 2, &able);
-    if (!error)
-        error = seam_read(t->dev, cap + PCI_ACS_CONTROL, 2, &control);
-    if (error)
-        return error;
-    t->saved.command = (uint16_t)control; /* the undo's */
-    return seam_write(t->dev, cap + PCI_ACS_CONTROL, 2, control | (able & PCI_ACS_ISOLATION));
+    return acs_enable(t->dev, &t->saved.command); /* the undo's */
 }
 
 static int add_restore_acs(struct transition *t)
@@ -132,40 +125,37 @@ static int add_errata(struct transition *t)
     return seam_update16(t->dev, cap + PCI_ATS_CONTROL, PCI_ATS_CONTROL_ENABLE, 0);
 }
 
-/* Bridges do no DMA of their own; what they forward has the ids of the devices behind (F16). */
-static bool has_contexts(const struct pcidev *dev)
-{
-    return !device_is_bridge(dev) && dev->traits.type != PCIDEV_HOST_BRIDGE;
-}
-
-/* Into a group that a guest has a part in a new device comes by way of the quarantine (O4). */
-static int add_group(struct transition *t)
+/* Next to what a guest has a part in a new device comes by way of the quarantine (O4). */
+static int add_isolate(struct transition *t)
 {
     struct berth_refusal ignored = {.reason = BERTH_REASON_NONE};
-    int error = has_contexts(t->dev) ? group_join(t->dev) : 0;
+    int error = device_has_contexts(t->dev) ? share_join(t->dev) : 0;
 
     if (error)
         return error;
-    if (group_count(t->dev, t->to, &ignored)) /* never a hidden one: see group_clashes() */
+    if (!share_reserve(t->dev, NULL, t->to, &ignored))
+        return 0;
+    if (t->to != t->machine->hidden) /* the hypervisor's stays with it */
         t->to = t->machine->quarantine;
+    share_settle(t->dev, t->to);
     return 0;
 }
 
-static int add_ungroup(struct transition *t)
+static int add_unisolate(struct transition *t)
 {
-    (void)group_count(t->dev, NULL, NULL);
+    share_settle(t->dev, NULL);
     return 0;
 }
 
 /* A real function is never a phantom (M03): whoever holds its id as one gives it up. */
 static int add_phantoms(struct transition *t)
 {
-    return has_contexts(t->dev) ? phantom_yield(t->dev, &t->why) : 0;
+    return device_has_contexts(t->dev) ? phantom_yield(t->dev, &t->why) : 0;
 }
 
 static int add_stake(struct transition *t)
 {
-    return has_contexts(t->dev) ? rids_stake(t->dev, &t->why) : 0;
+    return device_has_contexts(t->dev) ? rids_stake(t->dev, &t->why) : 0;
 }
 
 static int add_unstake(struct transition *t)
@@ -256,7 +246,7 @@ static const struct step add_steps[] = {
     {"probe", add_probe, NULL},
     {"enable ACS", add_enable_acs, add_restore_acs},
     {"errata", add_errata, NULL},
-    {"isolation group", add_group, add_ungroup},
+    {"isolation", add_isolate, add_unisolate},
     {"phantoms", add_phantoms, NULL},
     {"requester ids", add_stake, add_unstake},
     {"quarantine space", step_make_space, step_free_space},
@@ -282,6 +272,8 @@ static int add_run(struct transition *t)
         atomic_fetch_or(&t->dev->gate, GATE_SHUT);
     else
         step_reopen(t);
+    if (!error && device_is_bridge(t->dev)) /* it may have come later than they (M05) */
+        share_update_behind(t->dev);
     return transition_end(t, error);
 }
 
@@ -380,11 +372,14 @@ static int readd_probe(struct transition *t)
     if (!error && (fresh.vendor != old->vendor || fresh.device != old->device ||
                    fresh.class_code != old->class_code || fresh.type != old->type))
         error = refuse(&t->why, -ENODEV, BERTH_REASON_OTHER_DEVICE);
+    if (!error) /* sizing takes decode off, which nobody misses without power */
+        error = gate & GATE_DISCONNECTED ? bars_latch(dev) : bars_refresh(dev);
     if (error) {
         atomic_fetch_or(&dev->gate, gate & GATE_DISCONNECTED);
         return error;
     }
-    readd_apply(t, &fresh, gate & GATE_DISCONNECTED);
+    t->power_on = gate & GATE_DISCONNECTED;
+    readd_apply(t, &fresh, t->power_on);
     return readd_vfs(t);
 }
 
@@ -402,11 +397,31 @@ static int readd_check_info(struct transition *t)
     return 0;
 }
 
+static int readd_hide(struct transition *t)
+{
+    int error = view_withdraw(t->dev);
+
+    if (error && view_restore(t->dev))
+        t->lost = true;
+    return error;
+}
+
+/* What its guest had set up is gone where its power was. */
+static int readd_show(struct transition *t)
+{
+    atomic_fetch_add(&t->dev->generation, 1);
+    if (t->power_on)
+        view_power_on(t->dev);
+    return view_restore(t->dev);
+}
+
 static const struct step readd_steps[] = {
     {"check info", readd_check_info, NULL},
     {"revoke", step_revoke, step_reopen},
+    {"withdraw view", readd_hide, readd_show},
     {"probe", readd_probe, NULL},
     {"enable ACS", add_enable_acs, NULL}, /* a power-on default, if it was without power */
+    {"restore view", readd_show, NULL},
 };
 
 int pcidev_readd(struct pcidev *dev, const struct pcidev_add_info *info,
@@ -424,7 +439,6 @@ int pcidev_readd(struct pcidev *dev, const struct pcidev_add_info *info,
         return error;
     error = TRANSITION_RUN(&t, readd_steps);
     if (!error) {
-        atomic_fetch_add(&dev->generation, 1);
         atomic_store(&dev->broken, false);
         step_reopen(&t);
     }

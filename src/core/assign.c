@@ -2,83 +2,16 @@
 /* Ownership (O1-O4): assign, deassign, and the answer to "could it be assigned?". */
 #include "src/core/assign.h"
 
-#include "src/core/group.h"
+#include "src/core/ats.h"
+#include "src/core/bars.h"
+#include "src/core/eligible.h"
+#include "src/core/rebar.h"
+#include "src/core/recover.h"
 #include "src/core/seam.h"
+#include "src/core/share.h"
 #include "src/core/space.h"
-
-/* ---- what has to hold before anything is touched ---- */
-
-static int check_device(struct transition *t)
-{
-    const struct pcidev *dev = t->dev;
-    bool to_guest = domain_is_guest(t->to);
-
-    if (dev->traits.reservation == BERTH_RESERVE_HIDDEN)
-        return refuse(&t->why, -EBUSY, BERTH_REASON_HIDDEN);
-    if (dev->traits.reservation == BERTH_RESERVE_READ_ONLY)
-        return refuse(&t->why, -EBUSY, BERTH_REASON_READ_ONLY);
-    if (device_is_bridge(dev) || dev->traits.type == PCIDEV_HOST_BRIDGE)
-        return refuse(&t->why, -EINVAL, BERTH_REASON_BRIDGE);
-    if (to_guest && atomic_load(&dev->broken))
-        return refuse(&t->why, -EBADF, BERTH_REASON_BROKEN);
-    if (to_guest && device_disconnected(dev))
-        return refuse(&t->why, -ENODEV, BERTH_REASON_DISCONNECTED);
-    if (atomic_load(&dev->enabled_vfs)) /* its reset would take them along, whoever has them */
-        return refuse_number(&t->why, -EBUSY, BERTH_REASON_HAS_VFS, atomic_load(&dev->enabled_vfs));
-    return 0;
-}
-
-static int check_owners(struct transition *t)
-{
-    if (t->to->kind == BERTH_DOMAIN_HIDDEN)
-        return refuse(&t->why, -EINVAL, BERTH_REASON_BAD_ARGUMENT);
-    if (t->from == t->to)
-        return refuse_domain(&t->why, -EBUSY, BERTH_REASON_ALREADY, t->from);
-    if (domain_is_guest(t->from))
-        return refuse_domain(&t->why, -EBUSY, BERTH_REASON_OWNED, t->from);
-    if (berth_domain_state(t->to) != BERTH_DOMAIN_LIVE)
-        return refuse_domain(&t->why, -EBUSY, BERTH_REASON_TEARDOWN, t->to);
-    return 0;
-}
-
-/* M24: memory that firmware keeps using for a device is a hole in the guest's walls. */
-static int check_reserved(struct transition *t)
-{
-    struct berth_reserved list[BERTH_RESERVED_MAX];
-    int count;
-
-    if (t->policy.reserved_relaxed)
-        return 0;
-    count = seam_reserved(t->dev, list);
-    if (count < 0)
-        return refuse(&t->why, count, BERTH_REASON_HOST_FAILED);
-    for (int i = 0; i < count; i++)
-        if (!list[i].relaxed)
-            return refuse(&t->why, -EXDEV, BERTH_REASON_RESERVED_STRICT);
-    return 0;
-}
-
-static int assign_check(struct transition *t)
-{
-    int error = check_owners(t);
-
-    if (!error)
-        error = check_device(t);
-    if (!error)
-        error = group_check(t->dev, t->to, &t->why);
-    if (error || !domain_is_guest(t->to))
-        return error;
-    if (!t->machine->config.iommu)
-        return refuse(&t->why, -EOPNOTSUPP, BERTH_REASON_NO_IOMMU);
-    error = rids_are_complete(t->dev, &t->why);
-    if (!error)
-        error = check_reserved(t);
-    if (!error)
-        error = rids_check(t->dev, t->to, &t->why);
-    if (!error && t->policy.require_reset && !t->dev->traits.method_count)
-        error = refuse(&t->why, -ENOTTY, BERTH_REASON_NO_RESET);
-    return error;
-}
+#include "src/core/vfs.h"
+#include "src/core/view.h"
 
 /* ---- steps ---- */
 
@@ -97,17 +30,25 @@ static int assign_leave(struct transition *t)
 }
 
 /*
- * Who gains a device counts from the beginning, who loses it to the quarantine counts until the
- * end: nobody else can slip into the group while the way back may still be needed.
+ * Who gains a device counts from here on, who loses it until the end: nobody can slip in between
+ * while the way back may still be needed. Nobody moves its BARs any more.
  */
-static int assign_group(struct transition *t)
+static int assign_isolate(struct transition *t)
 {
-    return domain_is_real(t->to) ? group_count(t->dev, t->to, &t->why) : 0;
+    int error;
+
+    if (!domain_is_real(t->to))
+        return 0;
+    error = bars_refresh(t->dev);
+    if (!error)
+        error = share_update(t->dev);
+    return error ? error : share_reserve(t->dev, t->from, t->to, &t->why);
 }
 
-static int assign_ungroup(struct transition *t)
+static int assign_unisolate(struct transition *t)
 {
-    return domain_is_real(t->to) ? group_count(t->dev, t->from, NULL) : 0;
+    share_settle(t->dev, t->from);
+    return 0;
 }
 
 /*
@@ -126,6 +67,10 @@ static int assign_clean(struct transition *t)
     if (!error)
         error = seam_write(t->dev, PCI_COMMAND, 2,
                            traits->baseline_command & ~PCI_COMMAND_INTX_DISABLE);
+    if (!error && domain_is_guest(t->from))
+        error = rebar_restore(t->dev);
+    if (!error && domain_is_guest(t->to))
+        error = rebar_latch(t->dev);
     return error;
 }
 
@@ -142,32 +87,39 @@ static int assign_disown(struct transition *t)
 }
 
 /* One order for every change of owner; deassign is an assign to the quarantine. */
-static const struct step assign_steps[] = {
+const struct step assign_steps[] = {
     {"enter domain", assign_enter, assign_leave},
-    {"isolation group", assign_group, assign_ungroup},
     {"revoke", step_revoke, step_reopen},
+    {"isolation", assign_isolate, assign_unisolate},
     {"withdraw view", step_withdraw, step_restore_view},
     {"old owner", step_unlink, step_relink},
     {"quiesce", step_quiesce, step_resume},
+    {"ATS off", step_ats_off, step_ats_back},
     {"reset", step_reset, NULL},
     {"quarantine space", step_make_space, step_free_space},
     {"map reserved", step_map_new, step_unmap_new},
     {"move contexts", step_move, step_move_back},
     {"unmap reserved", step_unmap_old, step_map_old},
     {"clean registers", assign_clean, NULL},
+    {"ATS on", step_ats_on, step_ats_undo},
+    {"remember registers", recover_remember, NULL},
+    {"prepare view", view_prepare, view_discard},
     {"new owner", assign_own, assign_disown},
 };
 
-static void assign_commit(struct transition *t)
+const unsigned assign_step_count = sizeof(assign_steps) / sizeof(assign_steps[0]);
+
+void assign_commit(struct transition *t)
 {
     struct pcidev *dev = t->dev;
 
     if (t->from->kind == BERTH_DOMAIN_QUARANTINE)
         (void)device_free_quarantine(dev);
-    (void)group_count(dev, t->to, NULL);
+    share_settle(dev, t->to);
     atomic_fetch_add(&dev->generation, 1);
     atomic_store(&dev->faults, 0);
     atomic_store(&dev->contained, false);
+    view_commit(t);
     step_reopen(t);
     dependents_drop(&t->to->entering);
 }
@@ -183,21 +135,22 @@ static int move_owner(struct transition *t)
 
 /* ---- operations ---- */
 
-static int assign_permit(struct transition *t, enum berth_operation op)
+int assign_permit(struct pcidev *dev, const struct berth_domain *to, enum berth_operation op,
+                  const struct berth_request *request, struct berth_refusal *why)
 {
-    const struct berth_domain *caller = t->request ? t->request->caller : NULL;
+    const struct berth_domain *caller = request ? request->caller : NULL;
 
-    refusal_begin(&t->why, t->dev->sbdf);
-    if (caller && caller == t->to) /* F26: whoever it is */
-        return refuse_domain(&t->why, -EINVAL, BERTH_REASON_SELF_ASSIGN, caller);
-    return machine_permit(t->dev->machine, t->request, op, t->to, &t->why);
+    refusal_begin(why, dev->sbdf);
+    if (caller && caller == to) /* F26: whoever it is */
+        return refuse_domain(why, -EINVAL, BERTH_REASON_SELF_ASSIGN, caller);
+    return machine_permit(dev->machine, request, op, to, why);
 }
 
 int pcidev_assign(struct pcidev *dev, struct berth_domain *to, const struct berth_request *request)
 {
     struct transition t = {
         .name = "assign", .dev = dev, .to = to, .request = request, .takes_turn = true};
-    int error = assign_permit(&t, BERTH_OP_ASSIGN);
+    int error = assign_permit(dev, to, BERTH_OP_ASSIGN, request, &t.why);
 
     if (error)
         return refusal_end(&t.why, error, request);
@@ -208,7 +161,7 @@ int pcidev_assign(struct pcidev *dev, struct berth_domain *to, const struct bert
         return error;
     if (!domain_is_guest(to)) /* K10 is about lending */
         t.policy.require_reset = false;
-    error = assign_check(&t);
+    error = eligible(&t);
     if (!error)
         error = move_owner(&t);
     return transition_end(&t, error);
@@ -219,7 +172,7 @@ int pcidev_test_assign(struct pcidev *dev, struct berth_domain *to,
 {
     struct transition t = {.name = "test-assign", .dev = dev, .to = to, .request = request};
     struct berth_domain any = {.kind = BERTH_DOMAIN_GUEST, .name = "a guest"};
-    int error = assign_permit(&t, BERTH_OP_ASSIGN);
+    int error = assign_permit(dev, to, BERTH_OP_ASSIGN, request, &t.why);
 
     if (error)
         return refusal_end(&t.why, error, request);
@@ -230,7 +183,7 @@ int pcidev_test_assign(struct pcidev *dev, struct berth_domain *to,
     error = transition_begin(&t);
     if (error)
         return error;
-    return transition_end(&t, assign_check(&t));
+    return transition_end(&t, eligible(&t));
 }
 
 static int deassign_check(struct transition *t, const struct berth_domain *from)
@@ -239,6 +192,9 @@ static int deassign_check(struct transition *t, const struct berth_domain *from)
         return refuse_domain(&t->why, -EINVAL, BERTH_REASON_NOT_LENT, t->from);
     if (t->from != from)
         return refuse_domain(&t->why, -EINVAL, BERTH_REASON_NOT_OWNER, t->from);
+    if (atomic_load(&t->dev->enabled_vfs)) /* since they were given back */
+        return refuse_number(&t->why, -EBUSY, BERTH_REASON_HAS_VFS,
+                             atomic_load(&t->dev->enabled_vfs));
     return 0;
 }
 
@@ -251,7 +207,7 @@ static struct berth_domain *deassign_target(struct transition *t)
     struct berth_domain *hwdom = t->machine->hwdom;
     struct berth_refusal ignored = {.reason = BERTH_REASON_NONE};
 
-    if (t->policy.quarantine != BERTH_QUARANTINE_OFF || group_check(t->dev, hwdom, &ignored) ||
+    if (t->policy.quarantine != BERTH_QUARANTINE_OFF || share_check(t->dev, hwdom, &ignored) ||
         rids_check(t->dev, hwdom, &ignored))
         return t->machine->quarantine;
     return hwdom;
@@ -261,8 +217,10 @@ int deassign_from(struct pcidev *dev, struct berth_domain *from,
                   const struct berth_request *request)
 {
     struct transition t = {.name = "deassign", .dev = dev, .request = request, .takes_turn = true};
-    int error = transition_begin(&t);
+    int error = device_owner(dev) == from ? vfs_give_back(dev, false, request) : 0;
 
+    if (!error)
+        error = transition_begin(&t);
     if (error)
         return error;
     t.policy.require_reset = false; /* lending needs it, taking back must not fail for it (O5) */

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #include "src/core/device.h"
 
-#include "src/core/group.h"
+#include <berth/vpci.h>
+
 #include "src/core/machine_priv.h"
 #include "src/core/memory.h"
+#include "src/core/share.h"
+#include "src/core/recover.h"
 #include "src/core/space.h"
 #include "src/core/tags.h"
 #include "src/core/topology.h"
@@ -15,6 +18,9 @@ static const char *const hold_names[HOLD_KINDS] = {
     [HOLD_OWNER] = "owner",
     [HOLD_VF] = "vf",
     [HOLD_HANDLE] = "handle",
+    [HOLD_ATS] = "ats",
+    [HOLD_VECTOR] = "vector",
+    [HOLD_OPERATION] = "operation",
 };
 
 const char untracked_name[] = "untracked";
@@ -48,11 +54,12 @@ static void device_free(struct port_deferred *deferred)
 {
     struct pcidev *dev = (struct pcidev *)deferred; /* the first member */
 
-    if (dev->machine) /* else the machine took its groups along */
-        group_part(dev);
+    share_part(dev);
     machine_delist(dev);
     lock_destroy(&dev->lock);
     tags_destroy(dev);
+    port_free(dev->vf_bars);
+    port_free(atomic_load(&dev->recovery));
     port_free(dev);
 }
 
@@ -327,11 +334,13 @@ void pcidev_snapshot(struct pcidev *dev, struct pcidev_info *info)
     info->contained = atomic_load(&dev->contained);
     info->generation = pcidev_generation(dev);
     info->faults = atomic_load(&dev->faults);
+    info->corrected = recover_corrected(dev);
     info->vfs = atomic_load(&dev->enabled_vfs);
     info->references = refcount_read(&dev->refs);
     if (dev->pf)
         info->pf = dev->pf->sbdf;
     info->children = topology_children(dev);
+    info->has_guest_address = berth_domain_address(dev, &info->guest_address) == 0;
     info->has_parent = topology_parent(dev, &info->parent);
     if (locked)
         lock_drop(&dev->lock);

@@ -33,6 +33,9 @@ enum hold {
     HOLD_OWNER,    /* domain_link() of its owner; domain_unlink() */
     HOLD_VF,       /* a VF's link to its PF: add; freeing the VF object's link at remove */
     HOLD_HANDLE,   /* pcidev_handle_open();   pcidev_handle_close() */
+    HOLD_VECTOR,   /* binding an interrupt vector; unbinding it (src/vpci/vector.c) */
+    HOLD_OPERATION, /* a config write that sets off something long; its end (src/vpci/vcpu.c) */
+    HOLD_ATS, /* ATS is turned on for a guest; turned off */
     HOLD_KINDS
 };
 
@@ -49,6 +52,7 @@ enum cap {
     CAP_ARI,
     CAP_ATS,
     CAP_SRIOV,
+    CAP_REBAR,
     CAP_COUNT
 };
 
@@ -65,14 +69,24 @@ struct tag_table {
 
 struct rid_stake;
 struct space;
-struct group_entry;
+struct party;
+struct share;
+struct share_stake;
+struct recovery;
+struct vpci;
 
-/** A device's part in its isolation group (group.h). */
-struct group_stake {
-    struct group_entry *entry;         /* NULL: none. Set before the device is published */
-    const struct berth_domain *domain; /* counted for this owner; NULL: for nobody */
-    int error;                         /* the IOMMU could not tell the group (F59) */
+#define BAR_SET_IO 0x1u
+#define BAR_SET_WIDE 0x2u
+#define BAR_SET_PREFETCH 0x4u
+
+/** The BARs of a function, or of all VFs of a PF together, in little room; see bars.h. */
+struct bar_set {
+    uint64_t address[BERTH_BAR_COUNT];
+    uint8_t shift[BERTH_BAR_COUNT]; /* log2 of the size; 0: no BAR, or one of unknown size */
+    uint8_t flags[BERTH_BAR_COUNT]; /* BAR_SET_* */
 };
+
+#define REBARS_MAX 6
 
 /** What the errata table, the capabilities and the embedder said when it was added. */
 struct pcidev_traits {
@@ -82,13 +96,15 @@ struct pcidev_traits {
     uint8_t header_type; /* without the multi-function bit */
     uint8_t type;        /* enum pcidev_type */
     uint8_t phantom_stride;
-    uint8_t pcie_version;
+    uint8_t pcie_version, pcie_port;
+    uint8_t interrupt_pin; /* 0: it has no INTx */
     uint16_t msi_control; /* tells the layout of the MSI capability */
     uint16_t vf_device;   /* of a PF: the device id of its VFs */
     uint8_t secondary_bus, subordinate_bus;
     bool multifunction, extended_function, is_vf, ext_aliased, ari_forwarding;
     uint16_t config_size;
     uint16_t total_vfs;
+    uint8_t rebar_count; /* entries of its resizable BAR capability */
     uint16_t baseline_command; /* decode bits as firmware left them */
     uint8_t baseline_cache_line, baseline_interrupt_line;
     int16_t numa_node;
@@ -106,6 +122,7 @@ struct pcidev {
     _Alignas(PORT_CACHE_LINE) _Atomic uint32_t gate;
     _Atomic uint32_t generation;
     _Atomic(struct berth_domain *) owner;
+    _Atomic(struct vpci *) vpci; /* the owner's view, changed by transitions only; NULL: none */
     struct berth_machine *machine; /* NULL: the machine was destroyed, and this object leaked */
     berth_claim claim;
     struct sbdf sbdf;
@@ -123,9 +140,18 @@ struct pcidev {
     _Atomic uint32_t faults;   /* in a row (O6) */
     _Atomic uint64_t fault_ns; /* when the last one came */
     _Atomic uint16_t enabled_vfs, vf_offset, vf_stride;
+    _Atomic uint16_t acs; /* what keeps it apart from its neighbours (acs.h) */
 
     struct pcidev *pf;                           /* of a VF, counted (HOLD_VF) */
     struct pcidev *objects_next, **objects_link; /* under the machine's .lock */
+
+    /* under the machine's .shares_lock (share.h) */
+    struct share_stake *stakes;
+    const struct berth_domain *counted, *counted_back; /* the owner; the one on the way back */
+    struct party *party; /* those it is being lent together with */
+    bool in_closure;
+
+    struct pcidev *ats_next, **ats_link; /* under the .lock of the domain that it is lent to */
 
     /*
      * Locking: .lock serialises transitions of this device (rank LOCK_DEVICE). It protects what
@@ -134,10 +160,16 @@ struct pcidev {
      */
     struct lock lock;
     _Atomic(const char *) transition; /* its name, for those who wait (R5) */
-    struct group_stake group;
+    struct berth_domain *ats_domain; /* ATS is on, and it is in the list of this one (ats.h) */
+    struct share *group; /* of the IOMMU; NULL: none. Set before the device is published */
+    int group_error;     /* the IOMMU could not tell it (F59) */
+    struct bar_set bars;
+    struct bar_set *vf_bars;  /* of a PF; NULL: not known */
+    uint8_t rebar_size[REBARS_MAX]; /* that the host has chosen: rebar.h */
     struct space *quarantine; /* the private space while it is there */
     struct rid_stake *rids;   /* .rid_count of them */
     uint8_t rid_count;
+    _Atomic(struct recovery *) recovery; /* NULL: it was never lent. Stays until the end */
 #if BERTH_CHECKS
     struct tag_table tags;
 #endif
@@ -180,6 +212,12 @@ static inline bool device_is_bridge(const struct pcidev *dev)
     return dev->traits.type == PCIDEV_PCIE_BRIDGE || dev->traits.type == PCIDEV_PCIE_TO_PCI ||
            dev->traits.type == PCIDEV_PCI_TO_PCIE || dev->traits.type == PCIDEV_PCI_BRIDGE ||
            dev->traits.type == PCIDEV_CARDBUS_BRIDGE;
+}
+
+/* Bridges do no DMA of their own; what they forward has the ids of the devices behind (F16). */
+static inline bool device_has_contexts(const struct pcidev *dev)
+{
+    return !device_is_bridge(dev) && dev->traits.type != PCIDEV_HOST_BRIDGE;
 }
 
 #endif

@@ -4,6 +4,7 @@
 #include "src/core/machine_priv.h"
 #include "src/core/memory.h"
 #include "src/core/space.h"
+#include "src/core/view.h"
 
 static const char *const kind_names[] = {
     [BERTH_DOMAIN_HWDOM] = "hwdom",
@@ -40,6 +41,7 @@ static void domain_free(struct port_deferred *deferred)
     sbdf_map_destroy(&domain->devices);
     lock_destroy(&domain->lock);
     lock_destroy(&domain->teardown);
+    vbus_free(atomic_load(&domain->vbus));
     port_free(domain);
 }
 

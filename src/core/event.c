@@ -12,8 +12,10 @@ static const char *const event_names[] = {
     [BERTH_EVENT_RELEASE_REQUEST] = "release-request",
     [BERTH_EVENT_VANISHED] = "vanished",
     [BERTH_EVENT_BROKEN] = "broken",
+    [BERTH_EVENT_TROUBLE] = "trouble",
     [BERTH_EVENT_CONTAINED] = "contained",
     [BERTH_EVENT_CRASHED] = "crashed",
+    [BERTH_EVENT_VIEW] = "view",
     [BERTH_EVENT_LEAK] = "leak",
     [BERTH_EVENT_MISUSE] = "misuse",
 };

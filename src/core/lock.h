@@ -9,13 +9,18 @@
  *                   sleeping.
  *   LOCK_DEVICE     one transition at a time per device. May be held while sleeping. Several at
  *                   once only for the scope of a bus reset, in the order of addresses.
+ *   LOCK_VPCI       the view that a guest has of one device: its writes, one at a time. May be
+ *                   held while the host and the embedder are called.
+ *   LOCK_PORT       a hot-plug port of a guest's virtual bus: its events, one at a time. Held while
+ *                   the embedder is told of an interrupt.
  *   LOCK_RID        one requester id's context. Held while the IOMMU is called; shared only
  *                   by devices that share the requester id.
  *   LOCK_REGION     one reserved region of one space. The same.
- *   LOCK_GROUP      an isolation group's owner: held for a few instructions.
+ *   LOCK_SHARES     what cannot be kept apart: held to link, unlink or count one device.
+ *   LOCK_VBUS       a guest's virtual bus: held to link or unlink an entry.
  *   LOCK_DOMAIN     the owner's device set and state: held to link or unlink an entry.
  *   LOCK_DOMAINS    the machine's table of domains: held to link or unlink an entry.
- *   LOCK_REGISTRY   the machine's tables of devices, bridges, groups and requester ids: the same.
+ *   LOCK_REGISTRY   the machine's tables of devices, bridges and requester ids: the same.
  *   LOCK_SPACE      a space's list of reserved regions: the same.
  *   LOCK_TAGS       a device's tags of holders (debug builds): held for a few instructions.
  *
@@ -37,9 +42,12 @@ enum lock_rank {
     LOCK_TEARDOWN,
     LOCK_TURN,
     LOCK_DEVICE,
+    LOCK_VPCI,
+    LOCK_PORT,
     LOCK_RID,
     LOCK_REGION,
-    LOCK_GROUP,
+    LOCK_SHARES,
+    LOCK_VBUS,
     LOCK_DOMAIN,
     LOCK_DOMAINS,
     LOCK_REGISTRY,

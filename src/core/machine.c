@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 #include <berth/machine.h>
 
-#include "src/core/group.h"
 #include "src/core/machine_priv.h"
 #include "src/core/memory.h"
 #include "src/core/registers.h"
 #include "src/core/remove.h"
+#include "src/core/share.h"
 #include "src/core/space.h"
 #include "src/core/teardown.h"
 #include "src/core/topology.h"
 
+#define CONFIG_SPACE_SIZE 4096u
 #define DEADLINE_DEFAULT_NS 2000000000u
 #define RESET_WAIT_DEFAULT_NS 1000000000u
 
@@ -41,11 +42,16 @@ static int config_check(const struct berth_machine_config *config)
         return -EINVAL;
     if ((config->hidden_count && !config->hidden) ||
         (config->read_only_count && !config->read_only) ||
-        (config->phantom_count && !config->phantoms))
+        (config->phantom_count && !config->phantoms) || (config->rule_count && !config->rules))
         return -EINVAL;
     for (uint32_t i = 0; i < config->phantom_count; i++)
         if (config->phantoms[i].stride != 1 && config->phantoms[i].stride != 2 &&
             config->phantoms[i].stride != 4)
+            return -EINVAL;
+    for (uint32_t i = 0; i < config->rule_count; i++)
+        if (config->rules[i].offset % 4 || config->rules[i].length % 4 ||
+            config->rules[i].offset + config->rules[i].length > CONFIG_SPACE_SIZE ||
+            config->rules[i].access > BERTH_REGISTER_WRITE)
             return -EINVAL;
     return 0;
 }
@@ -53,7 +59,7 @@ static int config_check(const struct berth_machine_config *config)
 static int config_copy(struct berth_machine *machine, const struct berth_machine_config *config)
 {
     struct berth_machine_config *c = &machine->config;
-    const void *copy[3] = {NULL, NULL, NULL};
+    const void *copy[4] = {NULL, NULL, NULL, NULL};
     int error;
 
     *c = *config;
@@ -68,9 +74,12 @@ static int config_copy(struct berth_machine *machine, const struct berth_machine
     if (!error)
         error =
             copy_list(config->phantoms, config->phantom_count, sizeof(*config->phantoms), &copy[2]);
+    if (!error)
+        error = copy_list(config->rules, config->rule_count, sizeof(*config->rules), &copy[3]);
     c->hidden = copy[0];
     c->read_only = copy[1];
     c->phantoms = copy[2];
+    c->rules = copy[3];
     return error;
 }
 
@@ -79,6 +88,7 @@ static void config_free(struct berth_machine *machine)
     port_free((void *)(uintptr_t)machine->config.hidden);
     port_free((void *)(uintptr_t)machine->config.read_only);
     port_free((void *)(uintptr_t)machine->config.phantoms);
+    port_free((void *)(uintptr_t)machine->config.rules);
 }
 
 /* ---- life ---- */
@@ -118,12 +128,13 @@ static void machine_free(struct berth_machine *machine)
     for (uint64_t cursor = 0; (left = sbdf_map_step(&machine->domains, &cursor));)
         berth_domain_put(left); /* zombies: their spaces stay, something points to them (O5) */
     rids_destroy(machine);
-    group_destroy(machine);
+    share_destroy(machine);
     sbdf_map_destroy(&machine->devices);
     sbdf_map_destroy(&machine->bridges);
     sbdf_map_destroy(&machine->pfs);
     sbdf_map_destroy(&machine->domains);
     lock_destroy(&machine->lock);
+    lock_destroy(&machine->shares_lock);
     lock_destroy(&machine->domains_lock);
     config_free(machine);
     port_free(machine);
@@ -140,6 +151,7 @@ int berth_machine_create(const struct berth_machine_config *config, struct berth
     if (!machine)
         return -ENOMEM;
     lock_init(&machine->lock, LOCK_REGISTRY);
+    lock_init(&machine->shares_lock, LOCK_SHARES);
     lock_init(&machine->domains_lock, LOCK_DOMAINS);
     machine->next_id = DOMAIN_ID_GUEST_FIRST;
     error = config_copy(machine, config);

@@ -7,6 +7,8 @@
 
 #include "src/core/device.h"
 
+struct vbus;
+
 #define DOMAIN_ID_HWDOM 0u
 #define DOMAIN_ID_GUEST_FIRST 1u
 #define DOMAIN_ID_GUEST_LAST 0x7fefu
@@ -27,12 +29,14 @@ struct berth_domain {
     struct dependents entering; /* transitions that move a device in; closed when it dies */
     _Atomic uint32_t leaving;   /* transitions of devices that it owns, or owned when they began */
     struct space *space;        /* NULL without an IOMMU, for the quarantine, and once torn down */
+    _Atomic(struct vbus *) vbus; /* a guest's, from its first device on (src/vpci/bus.c) */
     struct lock teardown;       /* rank LOCK_TEARDOWN: whoever tears a guest down */
 
     /* Locking: .lock (rank LOCK_DOMAIN) is held to link or unlink one entry of .devices, which is
      * read without it. */
     struct lock lock;
     struct sbdf_map devices;
+    struct pcidev *ats; /* a list of those with ATS on, under .lock (ats.h) */
 };
 
 struct berth_machine {
@@ -49,8 +53,11 @@ struct berth_machine {
     struct sbdf_map devices; /* by address */
     struct sbdf_map bridges; /* by segment and secondary bus, devfn 0 */
     struct sbdf_map pfs;     /* PFs with VFs enabled, by address */
-    struct sbdf_map groups;  /* struct group_entry by the IOMMU's number */
     struct sbdf_map rids;    /* struct rid_entry by requester id */
+
+    /* Locking: .shares_lock (rank LOCK_SHARES) is held to link, unlink or count one device. */
+    struct lock shares_lock;
+    struct sbdf_map shares; /* struct share by the lower half of its id */
 
     /* Locking: .domains_lock (rank LOCK_DOMAINS), the same for the domains by id. */
     struct lock domains_lock;

@@ -159,6 +159,15 @@ void *sbdf_map_remove(struct sbdf_map *map, uint32_t key)
     return item;
 }
 
+void sbdf_map_replace(struct sbdf_map *map, uint32_t key, void *item)
+{
+    struct map_node *path[MAP_LEVELS];
+
+    map_path(map, key, path);
+    atomic_store_explicit(&path[MAP_LEVELS - 1]->slot[map_index(key, MAP_LEVELS - 1)], item,
+                          memory_order_release);
+}
+
 void sbdf_map_destroy(struct sbdf_map *map)
 {
     uint32_t key = 0;

@@ -60,6 +60,9 @@ void sbdf_map_spare_free(struct map_spare *spare);
 /** With the lock. The pointer that was there, or NULL. Readers may still find it for a while. */
 void *sbdf_map_remove(struct sbdf_map *map, uint32_t key);
 
+/** With the lock: puts another item where there is one. */
+void sbdf_map_replace(struct sbdf_map *map, uint32_t key, void *item);
+
 /** Frees the nodes; nobody reads or writes any more. */
 void sbdf_map_destroy(struct sbdf_map *map);
 

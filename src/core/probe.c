@@ -2,6 +2,7 @@
 #include "src/core/probe.h"
 
 #include "src/core/errata.h"
+#include "src/core/rebar.h"
 #include "src/core/seam.h"
 #include "src/core/topology.h"
 
@@ -25,6 +26,7 @@ static const struct known_cap {
       {0x000e, CAP_ARI, 8},
       {0x000f, CAP_ATS, 8},
       {0x0010, CAP_SRIOV, 0x40},
+      {0x0015, CAP_REBAR, 12},
 };
 
 #define COUNT(table) (sizeof(table) / sizeof((table)[0]))
@@ -152,7 +154,7 @@ static int probe_type(struct pcidev *dev, struct pcidev_traits *traits)
 
 static int probe_header(struct pcidev *dev, struct pcidev_traits *traits)
 {
-    uint32_t id, class_revision, type, subsystem = 0, buses = 0, command, line, cache;
+    uint32_t id, class_revision, type, subsystem = 0, buses = 0, command, line, cache, pin;
     int error = seam_read(dev, PCI_VENDOR_ID, 4, &id);
 
     if (!error)
@@ -164,10 +166,13 @@ static int probe_header(struct pcidev *dev, struct pcidev_traits *traits)
     if (!error)
         error = seam_read(dev, PCI_INTERRUPT_LINE, 1, &line);
     if (!error)
+        error = seam_read(dev, PCI_INTERRUPT_PIN, 1, &pin);
+    if (!error)
         error = seam_read(dev, PCI_CACHE_LINE_SIZE, 1, &cache);
     if (error)
         return error;
     traits->baseline_interrupt_line = (uint8_t)line;
+    traits->interrupt_pin = pin <= 4 ? (uint8_t)pin : 0; /* PCI 3.0, 6.2.4: A to D */
     traits->baseline_cache_line = (uint8_t)cache;
     traits->vendor = (uint16_t)id;
     traits->device = (uint16_t)(id >> 16);
@@ -287,7 +292,10 @@ static int probe_layouts(struct pcidev *dev, struct pcidev_traits *traits)
         error = seam_read(dev, traits->cap[CAP_PCIE] + PCI_EXP_FLAGS, 2, &flags);
     if (!error && traits->cap[CAP_MSI])
         error = seam_read(dev, traits->cap[CAP_MSI] + PCI_MSI_CONTROL, 2, &control);
+    if (!error && traits->cap[CAP_REBAR])
+        error = rebar_count(dev, traits->cap[CAP_REBAR], traits->config_size, &traits->rebar_count);
     traits->pcie_version = flags & 0xf;
+    traits->pcie_port = flags >> 4 & 0xf;
     traits->msi_control = (uint16_t)control;
     return error;
 }

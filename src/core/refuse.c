@@ -7,7 +7,8 @@
 
 /*
  * What people read. In the texts %d is the device, %o the other device, %D the domain, %n the
- * number, %s the step, %h the holders; "way" is the way out.
+ * number, %p the number as an address of the bus, %a the address in memory, %s the step, %h the
+ * holders; "way" is the way out.
  */
 struct reason {
     const char *name, *rule, *text, *way;
@@ -66,6 +67,8 @@ static const struct reason reasons[BERTH_REASON_COUNT] = {
     [BERTH_REASON_TRANSITION] = {"transition", "R5",
                                  "%o is in another transition at the deadline%h",
                                  "wait for it, or allow more time"},
+    [BERTH_REASON_RECOVERY] = {"recovery", "M13", "%d is being recovered from an error",
+                               "wait until its owner has it back, or it is broken"},
     [BERTH_REASON_OWNER_KEEPS] = {"owner-keeps", "R4", "%D did not let go of %d within %n ms",
                                   "remove it by force, or allow more time"},
     [BERTH_REASON_OWN_SECTION] = {"own-section", "R5",
@@ -92,6 +95,26 @@ static const struct reason reasons[BERTH_REASON_COUNT] = {
     [BERTH_REASON_SHARED_GROUP] = {"shared-group", "O4",
                                    "%d is in isolation group %n with %o, which belongs to %D",
                                    "put %o into quarantine first (or lend it to the same guest)"},
+    [BERTH_REASON_SHARED_PATH] =
+        {"shared-path", "O4", "%d and %o, which belongs to %D, reach one another without ACS at %p",
+         "lend both to the same guest, put %o into quarantine, or use slots that have ACS"},
+    [BERTH_REASON_SHARED_PAGE] =
+        {"shared-page", "O4", "%d shares the page at %a of its BAR %n with %o, which belongs to %D",
+         "lend both to the same guest, put %o into quarantine, or allow shared pages in the "
+         "policy"},
+    [BERTH_REASON_SHARED_LINE] =
+        {"shared-line", "O4",
+         "%d has no interrupt but line %n, which it shares with %o, which belongs to %D",
+         "lend both to the same guest, or put %o into quarantine"},
+    [BERTH_REASON_NO_INTX] = {"no-intx", "O4",
+                              "%d gets no INTx: %o, which belongs to %D, is on line %n, too",
+                              "use its MSI or MSI-X, or lend %o to the same guest first"},
+    [BERTH_REASON_GROUP_SIZE] = {"group-size", "M23",
+                                 "%d cannot be kept apart from more than %n devices",
+                                 "put those that are not needed into another slot"},
+    [BERTH_REASON_NO_REMAPPING] =
+        {"no-remapping", "M32", "%d could raise any interrupt of the host: they are not remapped",
+         "enable interrupt remapping in the firmware, or allow unsafe interrupts in the policy"},
     [BERTH_REASON_SHARED_RID] = {"shared-rid", "O4",
                                  "%d shares requester id %o with a device of %D",
                                  "put the devices that share it into quarantine first"},
@@ -106,6 +129,14 @@ static const struct reason reasons[BERTH_REASON_COUNT] = {
                                      "lend the two devices to different guests"},
     [BERTH_REASON_TOO_MANY_RIDS] = {"too-many-rids", "M22", "%d uses more than %n requester ids",
                                     "shorten the chain of bridges above it"},
+    [BERTH_REASON_NO_SLOT] = {"no-slot", "M46", "%d: all slots on the buses of %D are taken",
+                              "take a device away from it, or give it more buses"},
+    [BERTH_REASON_SLOT_TAKEN] = {"slot-taken", "M46", "%d: %o of the guest is taken",
+                                 "choose another slot, or none: one is found then"},
+    [BERTH_REASON_BAD_SLOT] = {"bad-slot", "M46", "%d: a guest would not find a device at %o",
+                               "choose a slot on one of its buses, and function 0 first"},
+    [BERTH_REASON_VIEW_FAILED] = {"view-failed", "V2", "%d: the guest's view could not be made",
+                                  "nothing was changed: see the trace"},
     [BERTH_REASON_NO_RESET] = {"no-reset", "K10", "%d has no reset that works here",
                                "whether it is lent without one is a matter of policy"},
     [BERTH_REASON_RESET_SCOPE] = {"reset-scope", "M09",
@@ -172,6 +203,20 @@ static void text_number(struct text *t, uint32_t value)
     text_put(t, digits + i);
 }
 
+static void text_hex(struct text *t, uint64_t value)
+{
+    char digits[19];
+    unsigned i = sizeof(digits) - 1;
+
+    digits[i] = '\0';
+    do {
+        digits[--i] = "0123456789abcdef"[value & 0xf];
+        value >>= 4;
+    } while (value);
+    text_put(t, "0x");
+    text_put(t, digits + i);
+}
+
 static void text_holders(struct text *t, const struct berth_refusal *why)
 {
     for (uint32_t i = 0; i < why->holder_count && i < BERTH_HOLDERS_MAX; i++) {
@@ -200,6 +245,12 @@ static void text_field(struct text *t, const struct berth_refusal *why, char fie
         break;
     case 'n':
         text_number(t, why->number);
+        break;
+    case 'p':
+        text_put(t, sbdf_format(sbdf_from_key(why->number), address));
+        break;
+    case 'a':
+        text_hex(t, why->address);
         break;
     case 's':
         text_put(t, why->step ? why->step : "?");
@@ -279,6 +330,13 @@ int refuse_number(struct berth_refusal *why, int error, enum berth_reason reason
 {
     if (why->reason == BERTH_REASON_NONE)
         why->number = number;
+    return refuse(why, error, reason);
+}
+
+int refuse_address(struct berth_refusal *why, int error, enum berth_reason reason, uint64_t address)
+{
+    if (why->reason == BERTH_REASON_NONE)
+        why->address = address;
     return refuse(why, error, reason);
 }
 

@@ -19,6 +19,8 @@ int refuse(struct berth_refusal *why, int error, enum berth_reason reason);
 int refuse_domain(struct berth_refusal *why, int error, enum berth_reason reason,
                   const struct berth_domain *domain);
 int refuse_other(struct berth_refusal *why, int error, enum berth_reason reason, struct sbdf other);
+int refuse_address(struct berth_refusal *why, int error, enum berth_reason reason,
+                   uint64_t address);
 int refuse_number(struct berth_refusal *why, int error, enum berth_reason reason, uint32_t number);
 
 /** Hands it to the caller, when there was an @error and the caller wants it; returns @error. */

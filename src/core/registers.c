@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "src/core/registers.h"
 
+#include "src/core/rebar.h"
+#include "src/core/recover.h"
 #include "src/core/seam.h"
 
 #define ANSWER_POLL_NS 5000000u
@@ -16,9 +18,16 @@ enum when {
     MSI_32,
     MSI_64_MASK,
     MSI_32_MASK,
+    REBAR_1, /* so many resizable BARs */
+    REBAR_2,
+    REBAR_3,
+    REBAR_4,
+    REBAR_5,
+    REBAR_6,
 };
 
-/* In the order in which they are written back: BARs before the controls that make use of them. */
+/* In the order in which they are written back: the sizes of BARs before their addresses, and those
+ * before the controls that make use of them. */
 static const struct saved_register {
     uint8_t cap, offset, length;
     uint8_t when;
@@ -26,6 +35,12 @@ static const struct saved_register {
     uint16_t never;   /* bits that are never written back */
 } saved_registers[] = {
     {HEADER, PCI_CACHE_LINE_SIZE, 2, ALWAYS, 0, 0},
+    {CAP_REBAR, PCI_REBAR_CONTROL, 4, REBAR_1, 0, 0},
+    {CAP_REBAR, PCI_REBAR_CONTROL + PCI_REBAR_STRIDE, 4, REBAR_2, 0, 0},
+    {CAP_REBAR, PCI_REBAR_CONTROL + 2 * PCI_REBAR_STRIDE, 4, REBAR_3, 0, 0},
+    {CAP_REBAR, PCI_REBAR_CONTROL + 3 * PCI_REBAR_STRIDE, 4, REBAR_4, 0, 0},
+    {CAP_REBAR, PCI_REBAR_CONTROL + 4 * PCI_REBAR_STRIDE, 4, REBAR_5, 0, 0},
+    {CAP_REBAR, PCI_REBAR_CONTROL + 5 * PCI_REBAR_STRIDE, 4, REBAR_6, 0, 0},
     {HEADER, PCI_BAR0, 4, HAS_BARS, 0, 0},
     {HEADER, PCI_BAR0 + 4, 4, HAS_BARS, 0, 0},
     {HEADER, PCI_BAR0 + 8, 4, HAS_BARS, 0, 0},
@@ -39,7 +54,14 @@ static const struct saved_register {
     {CAP_PCIE, PCI_EXP_DEVCTL2, 2, PCIE_2, 0, 0},
     {CAP_ACS, PCI_ACS_CONTROL, 2, ALWAYS, 0, 0},
     {CAP_ARI, PCI_ARI_CONTROL, 2, ALWAYS, 0, 0},
-    {CAP_ATS, PCI_ATS_CONTROL, 2, ALWAYS, 0, 0},
+    {CAP_ATS, PCI_ATS_CONTROL, 2, ALWAYS, PCI_ATS_CONTROL_ENABLE, 0},
+    {CAP_SRIOV, PCI_SRIOV_PAGE_SIZE, 4, ALWAYS, 0, 0},
+    {CAP_SRIOV, PCI_SRIOV_BAR0, 4, ALWAYS, 0, 0},
+    {CAP_SRIOV, PCI_SRIOV_BAR0 + 4, 4, ALWAYS, 0, 0},
+    {CAP_SRIOV, PCI_SRIOV_BAR0 + 8, 4, ALWAYS, 0, 0},
+    {CAP_SRIOV, PCI_SRIOV_BAR0 + 12, 4, ALWAYS, 0, 0},
+    {CAP_SRIOV, PCI_SRIOV_BAR0 + 16, 4, ALWAYS, 0, 0},
+    {CAP_SRIOV, PCI_SRIOV_BAR0 + 20, 4, ALWAYS, 0, 0},
     {CAP_MSI, 4, 4, ALWAYS, 0, 0},
     {CAP_MSI, 8, 4, MSI_64, 0, 0},
     {CAP_MSI, 12, 2, MSI_64, 0, 0},
@@ -71,6 +93,13 @@ static bool register_exists(const struct pcidev_traits *traits, enum when when)
         return wide && mask;
     case MSI_32_MASK:
         return !wide && mask;
+    case REBAR_1:
+    case REBAR_2:
+    case REBAR_3:
+    case REBAR_4:
+    case REBAR_5:
+    case REBAR_6:
+        return traits->rebar_count > when - REBAR_1;
     case ALWAYS:
         break;
     }
@@ -88,11 +117,25 @@ static bool register_place(const struct pcidev *dev, const struct saved_register
     return dev->traits.cap[r->cap] != 0 && *reg + r->length <= dev->traits.config_size;
 }
 
+/* Whoever does not answer (contained, hung) has nothing to save. What was lent is remembered. */
+static int recall(const struct pcidev *dev, struct registers *saved)
+{
+    const struct recovery *r = atomic_load(&dev->recovery);
+    const struct berth_domain *owner = device_owner(dev);
+
+    saved->valid = false;
+    if (r && owner && domain_is_guest(owner))
+        *saved = r->registers;
+    return 0;
+}
+
 int registers_save(struct pcidev *dev, struct registers *saved)
 {
     uint32_t command;
     int error = seam_read(dev, PCI_COMMAND, 2, &command);
 
+    if (!error && command == 0xffff)
+        return recall(dev, saved);
     for (unsigned i = 0; i < SAVED_COUNT && !error; i++) {
         unsigned reg;
 
@@ -117,6 +160,24 @@ static int command_write(struct pcidev *dev, uint32_t command)
     return error;
 }
 
+/*
+ * PCIe 7.8.6.3 and SR-IOV 1.1, 3.3.14: these don't change with decode on, or with VFs. Where a reset
+ * has changed them, both are off.
+ */
+static int register_write(struct pcidev *dev, const struct saved_register *r, unsigned reg,
+                          uint32_t value)
+{
+    uint32_t now;
+    int error = 0;
+
+    if (r->cap == CAP_REBAR || r->cap == CAP_SRIOV) {
+        error = seam_read(dev, reg, r->length, &now);
+        if (error || now == value)
+            return error;
+    }
+    return seam_write(dev, reg, r->length, value);
+}
+
 static int registers_write(struct pcidev *dev, const struct registers *saved, bool quiet)
 {
     int error = 0;
@@ -130,7 +191,7 @@ static int registers_write(struct pcidev *dev, const struct registers *saved, bo
         if (quiet)
             value &= ~(uint32_t)r->enables;
         if (register_place(dev, r, &reg))
-            error = seam_write(dev, reg, r->length, value);
+            error = register_write(dev, r, reg, value);
     }
     if (!error)
         error = command_write(dev, quiet ? saved->command & ~PCI_COMMAND_MASTER : saved->command);
@@ -145,6 +206,38 @@ int registers_restore_quiet(struct pcidev *dev, const struct registers *saved)
 int registers_restore(struct pcidev *dev, const struct registers *saved)
 {
     return saved->valid ? registers_write(dev, saved, false) : 0;
+}
+
+/* PCIe 5.3.1.4: back from D3hot a function may have lost its registers, and has them until then. */
+static int wake_from(struct pcidev *dev, unsigned reg, uint32_t control, bool *lost)
+{
+    struct registers saved;
+    int error = registers_save(dev, &saved);
+
+    if (!error)
+        error = seam_write(dev, reg, 2, control & ~(PCI_PM_STATE | PCI_PM_PME_STATUS));
+    if (error)
+        return error;
+    port_sleep_ns(PCI_PM_SETTLE_NS);
+    if (control & PCI_PM_NO_SOFT_RESET)
+        return 0;
+    error = registers_restore(dev, &saved);
+    *lost |= error != 0;
+    return error;
+}
+
+int registers_wake(struct pcidev *dev, bool *lost)
+{
+    unsigned reg = dev->traits.cap[CAP_PM] + PCI_PM_CONTROL;
+    uint32_t control;
+    int error;
+
+    if (!dev->traits.cap[CAP_PM] || device_disconnected(dev))
+        return 0;
+    error = seam_read(dev, reg, 2, &control);
+    if (error || control == 0xffff || !(control & PCI_PM_STATE))
+        return error;
+    return wake_from(dev, reg, control, lost);
 }
 
 int registers_quiet(struct pcidev *dev)

@@ -26,6 +26,7 @@
 #define PCI_CAPABILITY_LIST 0x34
 #define PCI_CARDBUS_CAPABILITY_LIST 0x14
 #define PCI_INTERRUPT_LINE 0x3c
+#define PCI_INTERRUPT_PIN 0x3d
 #define PCI_BRIDGE_CONTROL 0x3e
 #define PCI_BRIDGE_CONTROL_RESET 0x0040u
 
@@ -39,6 +40,9 @@
 #define PCI_PM_STATE 0x0003u
 #define PCI_PM_D3HOT 0x0003u
 #define PCI_PM_NO_SOFT_RESET 0x0008u
+#define PCI_PM_PME_STATUS 0x8000u /* writing 1 clears */
+/* PCI PM 1.2, 5.4: a change to or from D3hot takes 10 ms */
+#define PCI_PM_SETTLE_NS 10000000u
 #define PCI_EXP_FLAGS 0x02
 #define PCI_EXP_DEVCAP 0x04
 #define PCI_EXP_DEVCAP_PHANTOM_SHIFT 3
@@ -62,11 +66,13 @@
 
 #define PCI_ACS_CAP 0x04
 #define PCI_ACS_CONTROL 0x06
+#define PCI_ACS_REDIRECT 0x000cu /* of requests and completions between peers */
 #define PCI_ACS_ISOLATION                                                   \
     0x001du /* source validation, request and completion redirect, upstream \
              */
 #define PCI_ATS_CONTROL 0x06
 #define PCI_ATS_CONTROL_ENABLE 0x8000u
+#define PCI_ATS_CONTROL_UNIT 0x001fu /* smallest translation unit; 0: 4 KiB */
 #define PCI_ARI_CONTROL 0x06
 #define PCI_SRIOV_CONTROL 0x08
 #define PCI_SRIOV_CONTROL_VFE 0x0001u
@@ -76,8 +82,10 @@
 #define PCI_SRIOV_VF_OFFSET 0x14
 #define PCI_SRIOV_VF_STRIDE 0x16
 #define PCI_SRIOV_VF_DEVICE 0x1a
+#define PCI_SRIOV_PAGE_SIZE 0x20
+#define PCI_SRIOV_BAR0 0x24
 
-#define REGISTERS_MAX 32
+#define REGISTERS_MAX 40
 
 struct registers {
     uint32_t value[REGISTERS_MAX];
@@ -93,6 +101,12 @@ int registers_restore_quiet(struct pcidev *dev, const struct registers *saved);
 
 /** Writes all of them back, the command register last. 0 or -EIO. */
 int registers_restore(struct pcidev *dev, const struct registers *saved);
+
+/**
+ * Back to D0, with what a function that slept has lost (M14); in D0: nothing. 0, or -EIO: it sleeps
+ * as before, or (*@lost is set) has lost its registers.
+ */
+int registers_wake(struct pcidev *dev, bool *lost);
 
 /** Bus mastering, MSI and MSI-X off. 0 or -EIO. */
 int registers_quiet(struct pcidev *dev);

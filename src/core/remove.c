@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /* Removal in all its variants (R1-R7), and surprise removal (A4). */
 #include "src/core/remove.h"
-#include "src/core/group.h"
+
+#include "src/core/ats.h"
 #include "src/core/memory.h"
 #include "src/core/seam.h"
+#include "src/core/share.h"
 #include "src/core/space.h"
 #include "src/core/topology.h"
 #include "src/core/transition.h"
+#include "src/core/vfs.h"
+#include "src/core/view.h"
 
 #define GRACE_POLL_NS 1000000u
 #define GRACE_MIN_NS 100000000u
@@ -119,6 +123,7 @@ static const struct step remove_steps[] = {
     {"withdraw view", step_withdraw, step_restore_view},
     {"owner", step_unlink, step_relink},
     {"quiesce", step_quiesce, step_resume},
+    {"ATS off", step_ats_off, step_ats_back},
     {"block contexts", step_move, step_move_back},
     {"unmap reserved", step_unmap_old, step_map_old},
 };
@@ -128,6 +133,7 @@ static void remove_commit(struct transition *t)
 {
     struct pcidev *dev = t->dev;
 
+    view_drop(dev);
     access_close(&t->section);
     atomic_fetch_or(&dev->gate, GATE_SHUT); /* only our section was left (A2) */
     atomic_store(&dev->state, PCIDEV_REMOVED);
@@ -135,7 +141,7 @@ static void remove_commit(struct transition *t)
     topology_unmap_bridge(dev);
     topology_unmap_pf(dev);
     rids_unstake(dev);
-    (void)group_count(dev, NULL, NULL);
+    share_settle(dev, NULL);
     if (device_free_quarantine(dev)) /* a context that could not be cleared still points to it */
         event_device(dev, BERTH_EVENT_LEAK, "quarantine space", -EBUSY);
     machine_remove(t->machine, &t->machine->devices, sbdf_key(dev->sbdf));
@@ -161,7 +167,7 @@ static int remove_one(struct pcidev *dev, enum pcidev_remove_mode mode,
 
 /* ---- force: what hangs below goes first ---- */
 
-static int remove_vfs(struct pcidev *pf, const struct berth_request *request)
+int remove_vfs(struct pcidev *pf, const struct berth_request *request)
 {
     struct sbdf at;
     int error = 0;
@@ -180,8 +186,10 @@ static int remove_vfs(struct pcidev *pf, const struct berth_request *request)
 
 static int remove_by_force(struct pcidev *dev, const struct berth_request *request)
 {
-    int error = remove_vfs(dev, request);
+    int error;
 
+    (void)vfs_give_back(dev, true, request); /* those that could not be turned off go as well */
+    error = remove_vfs(dev, request);
     return error ? error : remove_one(dev, PCIDEV_REMOVE_FORCE, request);
 }
 
@@ -239,7 +247,7 @@ static bool wait_for_release(const struct pcidev *dev, const struct berth_domain
     return true;
 }
 
-static struct berth_domain *guest_owner(const struct pcidev *dev)
+struct berth_domain *guest_owner(const struct pcidev *dev)
 {
     struct berth_domain *owner;
 

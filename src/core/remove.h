@@ -4,6 +4,12 @@
 
 #include "src/core/transition.h"
 
+/** Removes all VFs of a PF by force. 0 or as pcidev_remove(). */
+int remove_vfs(struct pcidev *pf, const struct berth_request *request);
+
+/** The owner with a reference, where it is a guest; else NULL. */
+struct berth_domain *guest_owner(const struct pcidev *dev);
+
 /** Removal by force without asking who may: for the end of a machine. */
 int remove_tree(struct pcidev *dev, const struct berth_request *request);
 

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* Reset as a transition (M09): the methods, the wait for readiness, the check afterwards. */
+#include "src/core/reset.h"
+
 #include "src/core/scope.h"
 #include "src/core/seam.h"
+#include "src/core/vfs.h"
 
 #define MS 1000000u
 #define POLL_NS (5u * MS)
@@ -157,6 +160,12 @@ static int reset_none(struct transition *t, int error)
     return t->policy.require_reset ? refuse(&t->why, error, BERTH_REASON_NO_RESET) : 0;
 }
 
+/* Ways that are not a write to the device itself. */
+static bool from_outside(unsigned method)
+{
+    return method == PCIDEV_RESET_HOST || method == PCIDEV_RESET_BUS;
+}
+
 int step_reset(struct transition *t)
 {
     const struct pcidev_traits *traits = &t->dev->traits;
@@ -167,6 +176,8 @@ int step_reset(struct transition *t)
     for (unsigned i = 0; i < traits->method_count && error == -ENOTTY; i++) {
         unsigned method = traits->methods[i];
 
+        if (t->unreachable && !from_outside(method))
+            continue;
         error = methods[method](t);
         if (error == -EIO && method == PCIDEV_RESET_HOST)
             error = -ENOTTY; /* nothing was done: another method may do */
@@ -184,22 +195,21 @@ static int reset_explicit(struct transition *t)
     return step_reset(t);
 }
 
-/* VFs go with their PF's reset: none may be added while it lasts. */
-static int reset_close_vfs(struct transition *t)
+int step_close_vfs(struct transition *t)
 {
     if (dependents_close_if_none(&t->dev->vfs))
         return 0;
     return refuse_number(&t->why, -EBUSY, BERTH_REASON_HAS_VFS, dependents_read(&t->dev->vfs));
 }
 
-static int reset_open_vfs(struct transition *t)
+int step_open_vfs(struct transition *t)
 {
     dependents_reopen(&t->dev->vfs);
     return 0;
 }
 
 static const struct step reset_steps[] = {
-    {"close VFs", reset_close_vfs, reset_open_vfs},
+    {"close VFs", step_close_vfs, step_open_vfs},
     {"revoke", step_revoke, step_reopen},
     {"withdraw view", step_withdraw, step_restore_view},
     {"quiesce", step_quiesce, step_resume},
@@ -224,6 +234,35 @@ static int reset_check(struct transition *t)
     return 0;
 }
 
+static int reset_run(struct transition *t)
+{
+    int error = reset_check(t);
+
+    if (!error)
+        error = TRANSITION_RUN(t, reset_steps);
+    if (!error) {
+        step_reopen(t);
+        step_open_vfs(t);
+    }
+    return transition_end(t, error);
+}
+
+int reset_for_guest(struct pcidev *dev, struct berth_domain *guest, uint32_t generation)
+{
+    struct transition t = {.name = "guest reset", .dev = dev, .takes_turn = true, .power_on = true};
+    int error = 0;
+
+    if (device_owner(dev) == guest && pcidev_generation(dev) == generation)
+        error = vfs_give_back(dev, false, NULL); /* they would go with the reset of their PF */
+    if (!error)
+        error = transition_begin(&t);
+    if (error)
+        return error;
+    if (t.from != guest || pcidev_generation(dev) != generation) /* V6: somebody was faster */
+        return transition_end(&t, 0);
+    return reset_run(&t);
+}
+
 int pcidev_reset(struct pcidev *dev, const struct berth_request *request)
 {
     struct transition t = {.name = "reset",
@@ -238,14 +277,5 @@ int pcidev_reset(struct pcidev *dev, const struct berth_request *request)
     if (error)
         return refusal_end(&t.why, error, request);
     error = transition_begin(&t);
-    if (error)
-        return error;
-    error = reset_check(&t);
-    if (!error)
-        error = TRANSITION_RUN(&t, reset_steps);
-    if (!error) {
-        step_reopen(&t);
-        reset_open_vfs(&t);
-    }
-    return transition_end(&t, error);
+    return error ? error : reset_run(&t);
 }

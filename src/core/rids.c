@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include "src/core/machine_priv.h"
 #include "src/core/seam.h"
+#include "src/core/share.h"
 #include "src/core/space.h"
 #include "src/core/topology.h"
+
+static const char tag_source[] = "message source";
 
 /* ---- stakes ---- */
 
@@ -60,14 +63,60 @@ static bool counts(const struct berth_domain *domain)
     return domain && domain_is_real(domain);
 }
 
-/* With the entry's lock. */
-static void stake_count(struct rid_stake *stake, struct berth_domain *to)
+/*
+ * Those who go to the new owner together with @dev and use the same id: their contexts are one, and
+ * move with the first of them. All of them are quiet meanwhile. Counts them, and tells the owner
+ * that one of them has.
+ */
+static uint32_t mates_on(const struct pcidev *dev, const struct rid_entry *entry,
+                         struct berth_domain **owner)
+{
+    const struct party *party = dev->party;
+    uint32_t count = 0;
+
+    for (unsigned i = 0; party && i < party->count; i++) {
+        const struct pcidev *mate = party->list[i];
+
+        for (unsigned k = 0; mate != dev && k < mate->rid_count; k++) {
+            if (mate->rids[k].entry != entry || !counts(mate->rids[k].domain))
+                continue;
+            *owner = mate->rids[k].domain;
+            count++;
+        }
+    }
+    return count;
+}
+
+/* With the entry's lock: who else has it for somebody, and does not come along. */
+static uint32_t others_on(const struct pcidev *dev, const struct rid_stake *stake)
+{
+    struct berth_domain *ignored;
+
+    return stake->entry->users - counts(stake->domain) - mates_on(dev, stake->entry, &ignored);
+}
+
+/* With the entry's lock: whose it is when @stake counts for @to; NULL: nobody's that is real. */
+static struct berth_domain *entry_heir(const struct pcidev *dev, const struct rid_stake *stake,
+                                       struct berth_domain *to)
+{
+    struct berth_domain *owner = NULL;
+
+    if (others_on(dev, stake))
+        return stake->entry->owner;
+    if (counts(to))
+        return to;
+    (void)mates_on(dev, stake->entry, &owner); /* they have been there, or come back after us */
+    return owner;
+}
+
+/* With the entry's lock. @heir: its owner from now on. */
+static void stake_count(struct rid_stake *stake, struct berth_domain *to, struct berth_domain *heir)
 {
     struct rid_entry *entry = stake->entry;
 
     entry->users -= counts(stake->domain);
-    if (counts(to) && !entry->users)
-        entry->owner = to;
+    if (heir)
+        entry->owner = heir;
     entry->users += counts(to);
     if (to)
         berth_domain_get(to);
@@ -118,7 +167,7 @@ void rids_unstake(struct pcidev *dev)
     while (count--) {
         /* where the context could not be cleared it stays, but not in this device's name */
         lock_take(&rids[count].entry->lock);
-        stake_count(&rids[count], NULL);
+        stake_count(&rids[count], NULL, NULL);
         lock_drop(&rids[count].entry->lock);
         unstake_from(dev->machine, rids[count].entry);
     }
@@ -139,11 +188,11 @@ void rids_destroy(struct berth_machine *machine)
 /* ---- moving contexts ---- */
 
 /* With the entry's lock: whether @stake may be counted for @to. */
-static int entry_check(const struct rid_stake *stake, const struct berth_domain *to,
-                       struct berth_refusal *why)
+static int entry_check(const struct pcidev *dev, const struct rid_stake *stake,
+                       const struct berth_domain *to, struct berth_refusal *why)
 {
     const struct rid_entry *entry = stake->entry;
-    uint32_t others = entry->users - counts(stake->domain);
+    uint32_t others = others_on(dev, stake);
 
     if (!counts(to) || !others || entry->owner == to)
         return 0;
@@ -158,15 +207,12 @@ static int entry_check(const struct rid_stake *stake, const struct berth_domain 
  * left: to the device's private space when the id is its alone, else nowhere (X05).
  */
 static struct space *entry_target(const struct pcidev *dev, const struct rid_stake *stake,
-                                  const struct berth_domain *to)
+                                  const struct berth_domain *to, const struct berth_domain *heir)
 {
     const struct rid_entry *entry = stake->entry;
-    uint32_t others = entry->users - counts(stake->domain);
 
-    if (others)
-        return entry->owner->space;
-    if (counts(to))
-        return to->space;
+    if (heir)
+        return heir->space;
     return to && atomic_load_explicit(&entry->stakes, memory_order_relaxed) == 1 ? dev->quarantine
                                                                                  : NULL;
 }
@@ -174,14 +220,16 @@ static struct space *entry_target(const struct pcidev *dev, const struct rid_sta
 static int stake_move(struct pcidev *dev, struct rid_stake *stake, struct berth_domain *to,
                       struct berth_refusal *why)
 {
+    struct berth_domain *heir;
     int error;
 
     lock_take(&stake->entry->lock);
-    error = entry_check(stake, to, why);
+    heir = entry_heir(dev, stake, to);
+    error = entry_check(dev, stake, to, why);
     if (!error) {
-        error = seam_attach(dev, stake->entry, entry_target(dev, stake, to));
+        error = seam_attach(dev, stake->entry, entry_target(dev, stake, to, heir));
         if (!error) {
-            stake_count(stake, to);
+            stake_count(stake, to, heir);
             error = seam_flush(dev, stake->entry);
         }
         if (error)
@@ -225,6 +273,30 @@ int rids_are_complete(struct pcidev *dev, struct berth_refusal *why)
     return 0;
 }
 
+/* Each bridge that knows no requester ids, or takes requests over, puts another id on them. */
+static void source_above(const struct pcidev *bridge, struct sbdf *source)
+{
+    if (bridge->traits.type == PCIDEV_PCIE_TO_PCI)
+        *source = sbdf_make(bridge->sbdf.segment, bridge->traits.secondary_bus, 0, 0);
+    else if (bridge->traits.type != PCIDEV_PCIE_BRIDGE)
+        *source = bridge->sbdf;
+}
+
+struct sbdf rids_source(const struct pcidev *dev)
+{
+    struct sbdf source = dev->sbdf, at = dev->sbdf;
+    struct pcidev *bridge;
+    bool upwards = true;
+
+    while (upwards && (bridge = topology_bridge(dev->machine, at, tag_source))) {
+        upwards = bridge->sbdf.bus < at.bus; /* junk could make it a loop */
+        at = bridge->sbdf;
+        source_above(bridge, &source);
+        pcidev_put(bridge, tag_source);
+    }
+    return source;
+}
+
 int rids_give_up(struct pcidev *dev, struct sbdf rid, struct berth_refusal *why)
 {
     struct rid_stake *stake = dev->rids;
@@ -247,6 +319,17 @@ int rids_give_up(struct pcidev *dev, struct sbdf rid, struct berth_refusal *why)
     return 0;
 }
 
+/* Where not even what it was before can be had: whoever shares the id loses it, too. */
+static void stake_block(struct pcidev *dev, struct rid_stake *stake)
+{
+    struct berth_domain *nobody = dev->machine->quarantine;
+
+    lock_take(&stake->entry->lock);
+    if (!seam_attach(dev, stake->entry, NULL))
+        stake_count(stake, nobody, entry_heir(dev, stake, nobody));
+    lock_drop(&stake->entry->lock);
+}
+
 void rids_contain(struct pcidev *dev)
 {
     struct space *own = dev->quarantine;
@@ -254,7 +337,9 @@ void rids_contain(struct pcidev *dev)
 
     dev->quarantine = NULL; /* a lost device is blocked, whatever the policy says */
     for (unsigned i = 0; i < dev->rid_count; i++)
-        (void)stake_move(dev, &dev->rids[i], dev->machine->quarantine, &ignored);
+        if (stake_move(dev, &dev->rids[i], dev->machine->quarantine, &ignored) &&
+            counts(dev->rids[i].domain))
+            stake_block(dev, &dev->rids[i]);
     dev->quarantine = own;
 }
 
@@ -264,7 +349,7 @@ int rids_check(struct pcidev *dev, const struct berth_domain *to, struct berth_r
 
     for (unsigned i = 0; i < dev->rid_count && !error; i++) {
         lock_take(&dev->rids[i].entry->lock);
-        error = entry_check(&dev->rids[i], to, why);
+        error = entry_check(dev, &dev->rids[i], to, why);
         lock_drop(&dev->rids[i].entry->lock);
     }
     return error;

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include "src/core/scope.h"
 
-#include "src/core/group.h"
+#include "src/core/ats.h"
+#include "src/core/share.h"
 #include "src/core/space.h"
 #include "src/core/topology.h"
+#include "src/core/view.h"
 
 static const char tag_scope[] = "bus reset";
 
@@ -54,6 +56,8 @@ static int scope_check_owner(struct transition *t, const struct pcidev *dev)
         refuse_other(&t->why, -EBUSY, BERTH_REASON_NONE, dev->sbdf);
         return refuse_domain(&t->why, -EBUSY, BERTH_REASON_RESET_SCOPE, owner);
     }
+    if (party_mates(t->dev, dev)) /* quiet already, and on its way to the same owner */
+        return 0;
     if (owner == t->machine->quarantine || (t->bus_reset_neighbours && owner == t->from))
         return 0;
     if (can_do_without(t))
@@ -80,7 +84,7 @@ static void member_open(struct scope_member *member)
 {
     struct pcidev_section section;
 
-    if (member->gone)
+    if (member->gone || member->mate)
         return;
     if (access_open(member->dev, GATE_SHUT, NULL, tag_scope, &section)) {
         gate_open(member->dev);
@@ -109,11 +113,29 @@ static int member_lock(struct transition *t, struct pcidev *dev)
     return refuse_other(&t->why, -ETIMEDOUT, BERTH_REASON_TRANSITION, dev->sbdf);
 }
 
+/* A guest that has it loses sight of it while the bus is in reset. */
+static int member_hide(struct scope_member *member)
+{
+    struct pcidev_section section;
+    int error;
+
+    if (!access_open(member->dev, GATE_SHUT, NULL, tag_scope, &section))
+        return -EDEADLK;
+    error = view_withdraw(member->dev);
+    if (error)
+        (void)view_restore(member->dev);
+    access_close(&section);
+    return error;
+}
+
 static int member_take(struct transition *t, struct scope_member *member)
 {
     struct pcidev *dev = member->dev;
     int error = scope_check_owner(t, dev);
 
+    member->mate = party_mates(t->dev, dev);
+    if (!error && member->mate)
+        return member_save(member);
     if (!error)
         error = member_lock(t, dev);
     if (error == -ETIMEDOUT && can_do_without(t))
@@ -134,6 +156,8 @@ static int member_take(struct transition *t, struct scope_member *member)
         error = access_drain(dev, NULL, t->deadline_ns, &t->why);
     if (!error)
         error = member_save(member);
+    if (!error)
+        error = member_hide(member);
     if (error)
         refuse_other(&t->why, error, BERTH_REASON_TRANSITION, dev->sbdf);
     if (error)
@@ -149,29 +173,50 @@ static void member_lost(struct pcidev *dev)
     atomic_store(&dev->broken, true);
     event_device(dev, BERTH_EVENT_BROKEN, NULL, 0);
     (void)registers_quiet(dev);
+    ats_contain(dev);
     rids_contain(dev);
-    (void)group_count(dev, quarantine, NULL);
+    view_drop(dev);
+    share_settle(dev, quarantine);
     if (owner == quarantine || domain_link(quarantine, dev))
         return;
     domain_unlink(owner, dev);
 }
 
-static void member_restore(struct transition *t, struct scope_member *member)
+/* What has become of a mate matters to all that go with it; another one is lost by itself. */
+static int member_restore(struct transition *t, struct scope_member *member)
 {
     struct pcidev_section section;
     int error;
 
     if (member->gone || !access_open(member->dev, GATE_SHUT, NULL, tag_scope, &section))
-        return;
+        return 0;
     atomic_fetch_add(&member->dev->generation, 1);
     error = registers_wait(member->dev, t->policy.reset_wait_ns);
     if (!error)
         error = registers_check_identity(member->dev);
     if (!error)
         error = registers_restore(member->dev, &member->saved);
-    if (error)
+    if (!error && !member->mate)
+        error = view_restore(member->dev);
+    if (error && !member->mate)
         member_lost(member->dev);
+    if (error && member->mate)
+        t->dev->party->dead = member->dev;
     access_close(&section);
+    return member->mate ? error : 0;
+}
+
+/* Nothing has happened to it after all. */
+static void member_release(struct scope_member *member)
+{
+    struct pcidev_section section;
+
+    if (!member->gone && !member->mate && access_open(member->dev, GATE_SHUT, NULL, tag_scope, &section)) {
+        if (view_restore(member->dev))
+            member_lost(member->dev);
+        access_close(&section);
+    }
+    member_open(member);
 }
 
 /* ---- all of them ---- */
@@ -207,7 +252,7 @@ int scope_take(struct transition *t, struct scope *scope)
     if (!error)
         return 0;
     while (taken-- > 0)
-        member_open(&scope->members[taken]);
+        member_release(&scope->members[taken]);
     scope_free(scope);
     return error;
 }
@@ -215,8 +260,10 @@ int scope_take(struct transition *t, struct scope *scope)
 int scope_drop(struct transition *t, struct scope *scope, int error)
 {
     for (unsigned i = 0; i < scope->count; i++) {
-        member_restore(t, &scope->members[i]);
+        int failed = member_restore(t, &scope->members[i]);
+
         member_open(&scope->members[i]);
+        error = error ? error : failed;
     }
     scope_free(scope);
     return error;

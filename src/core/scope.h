@@ -17,6 +17,7 @@ struct scope_member {
     struct pcidev *dev;
     struct registers saved;
     bool gone; /* removed before its turn came: not in the scope any more */
+    bool mate; /* goes to the same owner in this very transaction, which holds it */
 };
 
 struct scope {
@@ -36,7 +37,8 @@ int scope_take(struct transition *t, struct scope *scope);
 
 /**
  * Waits for the neighbours, restores their registers, opens and unlocks them. One that does not
- * come back is broken and blocked, which is no error of the device that was reset. Returns @error.
+ * come back is broken and blocked, which is no error of the device that was reset; a mate that does
+ * not come back is one. Returns @error, or that.
  */
 int scope_drop(struct transition *t, struct scope *scope, int error);
 

@@ -82,6 +82,74 @@ int seam_reset(struct pcidev *dev)
     return config->host->reset(config->host_context, dev->claim);
 }
 
+int seam_bar_find(struct pcidev *dev, unsigned index, struct berth_bar *bar)
+{
+    const struct berth_machine_config *config = &dev->machine->config;
+
+    if (!config->bars || !config->bars->find)
+        return -ENODATA;
+    return config->bars->find(config->host_context, dev->claim, index, bar);
+}
+
+static uint64_t wide_ones(unsigned length)
+{
+    return length >= 8 ? UINT64_MAX : ((uint64_t)1 << 8 * length) - 1;
+}
+
+int seam_bar_read(struct pcidev *dev, unsigned index, uint64_t offset, unsigned length,
+                  uint64_t *value)
+{
+    const struct berth_machine_config *config = &dev->machine->config;
+    int error;
+
+    *value = wide_ones(length);
+    check_inside(dev);
+    if (device_disconnected(dev) || !config->bars || !config->bars->read)
+        return 0;
+    error = config->bars->read(config->host_context, dev->claim, index, offset, length, value);
+    *value = error ? wide_ones(length) : *value & wide_ones(length);
+    return error;
+}
+
+int seam_bar_write(struct pcidev *dev, unsigned index, uint64_t offset, unsigned length,
+                   uint64_t value)
+{
+    const struct berth_machine_config *config = &dev->machine->config;
+
+    check_inside(dev);
+    if (device_disconnected(dev) || !config->bars || !config->bars->write)
+        return 0;
+    return config->bars->write(config->host_context, dev->claim, index, offset, length,
+                               value & wide_ones(length));
+}
+
+/* ---- interrupts ---- */
+
+int seam_irq_bind(struct pcidev *dev, const struct berth_irq *irq, struct berth_message *message)
+{
+    const struct berth_machine_config *config = &dev->machine->config;
+    int error;
+
+    check_inside(dev);
+    *message = (struct berth_message){.address = 0};
+    if (!config->irqs)
+        return -EOPNOTSUPP;
+    error = config->irqs->bind(config->irq_context, irq, message);
+    if (error || irq->kind == BERTH_IRQ_INTX || !(message->data & (irq->count - 1u)))
+        return error;
+    config->irqs->unbind(config->irq_context, irq); /* the device would raise somebody else's */
+    return -EIO;
+}
+
+void seam_irq_unbind(struct pcidev *dev, const struct berth_irq *irq)
+{
+    const struct berth_machine_config *config = &dev->machine->config;
+
+    config->irqs->unbind(config->irq_context, irq);
+}
+
+/* ---- what the host knows ---- */
+
 struct berth_function_facts seam_describe(struct pcidev *dev)
 {
     const struct berth_machine_config *config = &dev->machine->config;
@@ -201,4 +269,22 @@ int seam_flush(struct pcidev *dev, struct rid_entry *entry)
 {
     check_inside(dev);
     return stale_settle(dev, entry, NULL);
+}
+
+int seam_ats(struct pcidev *dev, struct sbdf rid, bool on)
+{
+    const struct berth_machine_config *config = &dev->machine->config;
+
+    check_inside(dev);
+    return config->iommu->ats(config->iommu_context, rid, on);
+}
+
+int seam_invalidate(struct pcidev *dev, struct rid_entry *entry)
+{
+    const struct berth_machine_config *config = &dev->machine->config;
+
+    check_inside(dev);
+    if (!entry->attached)
+        return 0;
+    return config->iommu->flush(config->iommu_context, entry->rid, entry->attached->handle);
 }

@@ -22,6 +22,27 @@ int seam_update16(struct pcidev *dev, unsigned reg, uint16_t clear, uint16_t set
 
 int seam_reset(struct pcidev *dev);
 
+/** What the host knows of BAR @index: 0, or -ENODATA where it does not. No section is needed. */
+int seam_bar_find(struct pcidev *dev, unsigned index, struct berth_bar *bar);
+
+/**
+ * What is behind BAR @index: @length 1, 2, 4 or 8, @offset aligned to it. The caller looks after
+ * decode and the power state (M14). Reads all ones and drops writes where the host gives no way.
+ * 0 or -EIO.
+ */
+int seam_bar_read(struct pcidev *dev, unsigned index, uint64_t offset, unsigned length,
+                  uint64_t *value);
+int seam_bar_write(struct pcidev *dev, unsigned index, uint64_t offset, unsigned length,
+                   uint64_t value);
+
+/**
+ * Binds vectors to a host interrupt and gets what to program into the device: 0, the host's error,
+ * -EIO where the block that it gave is none, -EOPNOTSUPP without anybody to bind to. The counterpart
+ * needs no section.
+ */
+int seam_irq_bind(struct pcidev *dev, const struct berth_irq *irq, struct berth_message *message);
+void seam_irq_unbind(struct pcidev *dev, const struct berth_irq *irq);
+
 /** What the host knows of the function; no section is needed. */
 struct berth_function_facts seam_describe(struct pcidev *dev);
 
@@ -33,6 +54,12 @@ int seam_unmap(struct pcidev *dev, struct space *space, const struct berth_reser
 
 /** Points a context at @space, NULL: clears it. Keeps the counts of both spaces true. */
 int seam_attach(struct pcidev *dev, struct rid_entry *entry, struct space *space);
+
+/** Lets the IOMMU believe translated requests of @rid, or not. 0, -EOPNOTSUPP or -EIO. */
+int seam_ats(struct pcidev *dev, struct sbdf rid, bool on);
+
+/** Flushes what a context has cached of the space that it points to. With the entry's lock. */
+int seam_invalidate(struct pcidev *dev, struct rid_entry *entry);
 
 /** Flushes what is stale behind a context. */
 int seam_flush(struct pcidev *dev, struct rid_entry *entry);

@@ -93,6 +93,12 @@ int rids_give_up(struct pcidev *dev, struct sbdf rid, struct berth_refusal *why)
 /** Whether bridges that came later have given the device more requester ids. 0 or -EBUSY. */
 int rids_are_complete(struct pcidev *dev, struct berth_refusal *why);
 
+/**
+ * The requester id that a device's own messages arrive with: its own one, or the one that a bridge
+ * above puts on them (X55). Changes with the bridges only.
+ */
+struct sbdf rids_source(const struct pcidev *dev);
+
 /** Blocks every requester id of a device that is lost, as far as the IOMMU lets us (O1). */
 void rids_contain(struct pcidev *dev);
 

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* Creating VFs and giving them back (M04). Other devices wait for nothing here (K11). */
+#include "src/core/bars.h"
 #include "src/core/probe.h"
 #include "src/core/seam.h"
 #include "src/core/topology.h"
+#include "src/core/vfs.h"
 
 /* SR-IOV 1.1, 3.3.3.1: the VFs may take this long before they answer */
 #define VF_ENABLE_NS 100000000u
@@ -11,6 +13,16 @@
 static unsigned sriov_reg(const struct transition *t, unsigned offset)
 {
     return t->dev->traits.cap[CAP_SRIOV] + offset;
+}
+
+/* V6: by now the PF may be somebody else's, or the guest be about to end. */
+static int sriov_check_behalf(struct transition *t)
+{
+    if (t->behalf && t->from != t->behalf)
+        return refuse_domain(&t->why, -EINVAL, BERTH_REASON_NOT_OWNER, t->from);
+    if (t->behalf && t->vfs && berth_domain_state(t->behalf) != BERTH_DOMAIN_LIVE)
+        return refuse_domain(&t->why, -EBUSY, BERTH_REASON_TEARDOWN, t->behalf);
+    return 0;
 }
 
 static int sriov_check(struct transition *t)
@@ -25,9 +37,9 @@ static int sriov_check(struct transition *t)
         return refuse(&t->why, -EBUSY, BERTH_REASON_READ_ONLY);
     if (t->vfs > pf->traits.total_vfs)
         return refuse_number(&t->why, -ERANGE, BERTH_REASON_VF_COUNT, pf->traits.total_vfs);
-    if (device_disconnected(pf))
+    if (device_disconnected(pf) && (t->vfs || !t->behalf))
         return refuse(&t->why, -ENODEV, BERTH_REASON_DISCONNECTED);
-    if (domain_is_guest(t->from))
+    if (domain_is_guest(t->from) && t->from != t->behalf)
         return refuse_domain(&t->why, -EBUSY, BERTH_REASON_GUEST_OWNS, t->from);
     if (dependents_read(&pf->vfs) || (t->vfs && atomic_load(&pf->enabled_vfs)))
         return refuse_number(&t->why, -EBUSY, BERTH_REASON_HAS_VFS, atomic_load(&pf->enabled_vfs));
@@ -40,7 +52,7 @@ static int sriov_write(struct transition *t, unsigned vfs)
     int error = seam_update16(t->dev, sriov_reg(t, PCI_SRIOV_CONTROL),
                               PCI_SRIOV_CONTROL_VFE | PCI_SRIOV_CONTROL_MSE, 0);
 
-    if (!error && atomic_load(&t->dev->enabled_vfs))
+    if (!error && atomic_load(&t->dev->enabled_vfs) && !device_disconnected(t->dev))
         port_sleep_ns(VF_DISABLE_NS);
     if (!error)
         error = seam_write(t->dev, sriov_reg(t, PCI_SRIOV_NUM_VFS), 2, vfs);
@@ -51,6 +63,12 @@ static int sriov_write(struct transition *t, unsigned vfs)
     if (!error)
         port_sleep_ns(VF_ENABLE_NS);
     return error;
+}
+
+/* The registers cannot be written any more once there are VFs (SR-IOV 1.1, 3.3.14). */
+static int sriov_bars(struct transition *t)
+{
+    return t->vfs ? bars_latch_vfs(t->dev) : 0;
 }
 
 static int sriov_undo_set(struct transition *t)
@@ -69,8 +87,13 @@ static int sriov_set(struct transition *t)
 
 static int sriov_latch(struct transition *t)
 {
-    int error = probe_sriov(t->dev);
+    int error;
 
+    if (device_disconnected(t->dev) && !t->vfs) { /* A4: they are gone with it */
+        atomic_store(&t->dev->enabled_vfs, 0);
+        return 0;
+    }
+    error = probe_sriov(t->dev);
     if (error == -ENODEV)
         refuse(&t->why, error, BERTH_REASON_DISCONNECTED);
     if (!error && atomic_load(&t->dev->enabled_vfs) != t->vfs)
@@ -110,10 +133,37 @@ static int sriov_open(struct transition *t)
 
 static const struct step sriov_steps[] = {
     {"close", sriov_close, sriov_open},
+    {"VF BARs", sriov_bars, NULL},
     {"set VFs", sriov_set, sriov_undo_set},
     {"latch", sriov_latch, sriov_undo_latch},
     {"PF map", sriov_map, NULL},
 };
+
+static int sriov_run(struct transition *t)
+{
+    int error = transition_begin(t);
+
+    if (error)
+        return error;
+    t->vfs_before = atomic_load(&t->dev->enabled_vfs);
+    error = sriov_check_behalf(t);
+    if (!error)
+        error = sriov_check(t);
+    if (!error)
+        error = TRANSITION_RUN(t, sriov_steps);
+    if (!error)
+        sriov_open(t);
+    return transition_end(t, error);
+}
+
+int sriov_for_guest(struct pcidev *pf, const struct berth_domain *guest, unsigned vfs,
+                    const struct berth_request *request)
+{
+    struct transition t = {
+        .name = "guest sriov", .dev = pf, .request = request, .vfs = vfs, .behalf = guest};
+
+    return sriov_run(&t);
+}
 
 int pcidev_sriov(struct pcidev *pf, unsigned vfs, const struct berth_request *request)
 {
@@ -122,16 +172,5 @@ int pcidev_sriov(struct pcidev *pf, unsigned vfs, const struct berth_request *re
 
     refusal_begin(&t.why, pf->sbdf);
     error = machine_permit(pf->machine, request, BERTH_OP_SRIOV, NULL, &t.why);
-    if (error)
-        return refusal_end(&t.why, error, request);
-    error = transition_begin(&t);
-    if (error)
-        return error;
-    t.vfs_before = atomic_load(&pf->enabled_vfs);
-    error = sriov_check(&t);
-    if (!error)
-        error = TRANSITION_RUN(&t, sriov_steps);
-    if (!error)
-        sriov_open(&t);
-    return transition_end(&t, error);
+    return error ? refusal_end(&t.why, error, request) : sriov_run(&t);
 }

@@ -3,6 +3,7 @@
 #include "src/core/seam.h"
 #include "src/core/space.h"
 #include "src/core/transition.h"
+#include "src/core/view.h"
 
 int step_revoke(struct transition *t)
 {
@@ -24,6 +25,7 @@ void gate_open(struct pcidev *dev)
     atomic_fetch_and(&dev->gate, ~GATE_TRANSITION); /* pairs with the load in access_open() */
     if (atomic_load(&dev->contained))
         (void)seam_update16(dev, PCI_COMMAND, PCI_COMMAND_MASTER, 0);
+    view_opened(dev);
 }
 
 int step_reopen(struct transition *t)
@@ -32,28 +34,37 @@ int step_reopen(struct transition *t)
     return 0;
 }
 
+/* What the guest has through us first, then what its VMM has made of it. */
 int step_withdraw(struct transition *t)
 {
     const struct berth_domain *from = t->from;
+    int error = view_withdraw(t->dev);
 
-    if (!from || !from->ops || !from->ops->withdraw)
-        return 0;
-    return from->ops->withdraw(from->ops_context, t->dev);
+    if (!error && from && from->ops && from->ops->withdraw)
+        error = from->ops->withdraw(from->ops_context, t->dev);
+    if (error && view_restore(t->dev))
+        t->lost = true;
+    return error;
 }
 
 int step_restore_view(struct transition *t)
 {
     const struct berth_domain *from = t->from;
+    int error = 0;
 
-    if (!from || !from->ops || !from->ops->restore)
-        return 0;
-    return from->ops->restore(from->ops_context, t->dev);
+    if (t->power_on)
+        view_power_on(t->dev);
+    if (from && from->ops && from->ops->restore)
+        error = from->ops->restore(from->ops_context, t->dev);
+    return error ? error : view_restore(t->dev);
 }
 
 int step_quiesce(struct transition *t)
 {
-    int error = registers_save(t->dev, &t->saved);
+    int error = registers_wake(t->dev, &t->lost);
 
+    if (!error)
+        error = registers_save(t->dev, &t->saved);
     if (!error)
         error = registers_quiet(t->dev);
     if (error && t->saved.valid && registers_restore(t->dev, &t->saved))

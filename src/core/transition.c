@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #include "src/core/transition.h"
 
-#include "src/core/group.h"
+#include "src/core/ats.h"
 #include "src/core/memory.h"
+#include "src/core/recover.h"
+#include "src/core/share.h"
 #include "src/core/space.h"
+#include "src/core/view.h"
 
 static void transition_event(const struct transition *t, enum berth_event_kind kind,
                              const char *step, int result)
@@ -56,7 +59,9 @@ static int device_lock(struct transition *t)
     t->why.holders[0].tag = atomic_load(&dev->transition);
     t->why.holders[0].count = 1;
     t->why.holder_count = t->why.holders[0].tag ? 1 : 0;
-    return refuse_other(&t->why, -ETIMEDOUT, BERTH_REASON_TRANSITION, dev->sbdf);
+    return refuse_other(&t->why, -ETIMEDOUT,
+                        recover_is_running(dev) ? BERTH_REASON_RECOVERY : BERTH_REASON_TRANSITION,
+                        dev->sbdf);
 }
 
 static int device_begin(struct transition *t)
@@ -95,11 +100,11 @@ int transition_begin(struct transition *t)
         spares_free(t);
         return refusal_end(&t->why, refuse(&t->why, -ENOMEM, BERTH_REASON_NO_MEMORY), t->request);
     }
-    error = t->takes_turn ? group_take_turn(t->dev, t->deadline_ns, &t->why) : 0;
+    error = t->takes_turn ? share_take_turn(t->dev, t->deadline_ns, &t->why) : 0;
     if (!error) {
         error = device_lock_and_begin(t);
         if (error && t->takes_turn)
-            group_drop_turn(t->dev);
+            share_drop_turn(t->dev);
     }
     if (error) {
         spares_free(t);
@@ -124,7 +129,7 @@ int transition_end(struct transition *t, int error)
     atomic_store(&t->dev->transition, NULL);
     lock_drop(&t->dev->lock);
     if (t->takes_turn)
-        group_drop_turn(t->dev);
+        share_drop_turn(t->dev);
     if (t->from)
         atomic_fetch_sub(&t->from->leaving, 1);
     berth_domain_put(t->from);
@@ -149,11 +154,13 @@ static void device_lost(struct transition *t)
     if (device_state(dev) == PCIDEV_ADDING) /* add.c did what is left to do; the claim is gone */
         return;
     (void)registers_quiet(dev);
+    ats_contain(dev);
     rids_contain(dev);
-    (void)group_count(dev, t->machine->quarantine, NULL);
+    share_settle(dev, t->machine->quarantine);
     (void)device_free_quarantine(dev); /* blocked, it needs none; else it goes with the device */
     if (step_withdraw(t))              /* again, or for the first time: that is fine (domain.h) */
         t->lost = true;                /* what a guest may still touch ends the guest */
+    view_drop(dev);
     atomic_fetch_add(&dev->generation, 1);
     if (owner != t->machine->quarantine) {
         domain_unlink(owner, dev);
@@ -186,42 +193,52 @@ static bool stays_undone(const struct transition *t, int (*undo)(struct transiti
     return (t->lost || t->dead) && (undo == step_reopen || undo == step_restore_view);
 }
 
-static void unwind(struct transition *t, const struct step *steps, unsigned done)
+int transition_step(struct transition *t, const struct step *step)
 {
-    while (done-- > 0) {
-        int error;
+    int error = step->run(t);
 
-        if (!steps[done].undo || stays_undone(t, steps[done].undo))
-            continue;
-        error = steps[done].undo(t);
-        transition_event(t, BERTH_EVENT_UNDO, steps[done].name, error);
-        if (error)
-            t->lost = true;
-    }
+    transition_event(t, BERTH_EVENT_DO, step->name, error);
+    if (!error)
+        return 0;
+    t->why.step = step->name;
+    refuse_by_errno(t, error);
+    return error;
+}
+
+void transition_undo(struct transition *t, const struct step *step)
+{
+    int error;
+
+    if (!step->undo || stays_undone(t, step->undo))
+        return;
+    error = step->undo(t);
+    transition_event(t, BERTH_EVENT_UNDO, step->name, error);
+    if (error)
+        t->lost = true;
+}
+
+void transition_undone(struct transition *t)
+{
+    if (t->lost)
+        t->why.reason = BERTH_REASON_ROLLBACK;
+    if (!t->lost && !t->dead)
+        return;
+    device_lost(t);
+    if (device_state(t->dev) != PCIDEV_ADDING)
+        step_reopen(t);
 }
 
 int transition_run(struct transition *t, const struct step *steps, unsigned count)
 {
-    unsigned done;
+    unsigned done = 0;
     int error = 0;
 
-    for (done = 0; done < count; done++) {
-        error = steps[done].run(t);
-        transition_event(t, BERTH_EVENT_DO, steps[done].name, error);
-        if (error)
-            break;
-    }
+    while (done < count && !(error = transition_step(t, &steps[done])))
+        done++;
     if (!error)
         return 0;
-    t->why.step = steps[done].name;
-    refuse_by_errno(t, error);
-    unwind(t, steps, done);
-    if (t->lost)
-        t->why.reason = BERTH_REASON_ROLLBACK;
-    if (t->lost || t->dead) {
-        device_lost(t);
-        if (device_state(t->dev) != PCIDEV_ADDING)
-            step_reopen(t);
-    }
+    while (done-- > 0)
+        transition_undo(t, &steps[done]);
+    transition_undone(t);
     return error;
 }

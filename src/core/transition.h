@@ -28,12 +28,19 @@ struct transition {
     struct berth_policy policy;        /* as it was when the transition began */
     enum pcidev_remove_mode mode;
     const struct pcidev_add_info *info;
+    struct vpci *view;  /* prepared for the owner-to-be */
     struct above above; /* add: the bridges that wait for us */
     unsigned vfs, vfs_before;
-    bool takes_turn;           /* changes the owner or resets: one of its group at a time */
-    bool bus_reset_neighbours; /* an explicit reset may take neighbours of the same owner along */
-    bool lost;                 /* an undo failed */
-    bool dead;                 /* the device did not come back: broken, but nobody's fault */
+    const struct berth_domain *behalf; /* sriov: the guest that owns the PF, and wants it */
+    bool takes_turn;                   /* changes the owner or resets: one of its group at a time */
+    bool bus_reset_neighbours;   /* an explicit reset may take neighbours of the same owner along */
+    enum pcidev_trouble trouble; /* recover: what was reported */
+    bool told;                   /* recover: the owner has heard of it */
+    bool unreachable;            /* reset: only ways that do not go through the device itself */
+    bool power_on;               /* the guest asked for the reset: its view starts anew */
+    bool had_ats;              /* it was on for the owner when it began */
+    bool lost;                   /* an undo failed */
+    bool dead;                   /* the device did not come back: broken, but nobody's fault */
 };
 
 struct step {
@@ -53,6 +60,12 @@ int transition_begin(struct transition *t);
 int transition_run(struct transition *t, const struct step *steps, unsigned count);
 
 #define TRANSITION_RUN(t, steps) transition_run(t, steps, sizeof(steps) / sizeof((steps)[0]))
+
+/** The same by single steps, for several devices in one transaction: a step, which fills in the
+ * refusal where it fails; the way back of one that was done; and the end of the way back. */
+int transition_step(struct transition *t, const struct step *step);
+void transition_undo(struct transition *t, const struct step *step);
+void transition_undone(struct transition *t);
 
 /** Drops what transition_begin() took; fills in the caller's refusal; returns @error. */
 int transition_end(struct transition *t, int error);

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the core knows of BARs: which there are and how large, latched when a device is added, and
+ * where they are, looked up again at every change of owner.
+ *
+ * A function's own registers tell its BARs; those of VFs read as zero, and follow from the
+ * capability of their PF (SR-IOV 1.1, 3.3.14).
+ */
+#ifndef CORE_BARS_H
+#define CORE_BARS_H
+
+#include "src/core/device.h"
+
+/**
+ * Finds the BARs of a function of header type 0, and those of its VFs while they are off. Asks the
+ * host; where it does not know, sizes them with decode off (PCI 3.0, 6.2.5.1). What cannot be a BAR
+ * is none. Inside a section, with the device's lock.
+ * Returns 0, -ENOMEM, or -EIO: the registers are as before, or decode stays off.
+ */
+int bars_latch(struct pcidev *dev);
+
+/** The part of it that is about the VFs of a PF. They are off. 0, -ENOMEM or -EIO. */
+int bars_latch_vfs(struct pcidev *pf);
+
+/** Looks up the addresses again; writes nothing to the hardware. As bars_latch(). 0 or -EIO. */
+int bars_refresh(struct pcidev *dev);
+
+/**
+ * BAR @index, 0 to BERTH_BAR_ROM: false where there is none, with @bar zeroed. Latched: touches no
+ * hardware. With the device's lock, or while its owner cannot change.
+ */
+bool device_bar(const struct pcidev *dev, unsigned index, struct berth_bar *bar);
+
+#endif
