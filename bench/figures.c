@@ -31,6 +31,16 @@ const struct bench_figure bench_figures[] = {
 
     {"add_65536_s", "s", BENCH_AT_MOST, 1, figures_add},
     {"add_linearity", "ratio", BENCH_AT_MOST, 20, figures_add},
+
+    {"config_read_ns", "ns", BENCH_AT_MOST, 10, figures_vpci_read},
+    {"config_read_spread", "ratio", BENCH_AT_MOST, 1.3, figures_vpci_read},
+
+    {"config_read_mops_2t", "ratio", BENCH_AT_LEAST, 1.9, figures_vpci_scaling},
+    {"config_write_mops_2t", "ratio", BENCH_AT_LEAST, 1.8, figures_vpci_scaling},
+    {"config_read_same_device_2t", "ratio", BENCH_AT_LEAST, 1.9, figures_vpci_scaling},
+    {"config_mops", "Mops", BENCH_NO_GOAL, 0, figures_vpci_scaling},
+
+    {"vpci_bytes_per_device", "bytes", BENCH_AT_MOST, 8192, figures_vpci_memory},
     {0},
 };
 

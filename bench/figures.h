@@ -12,5 +12,8 @@ int figures_removal(struct bench *bench);
 int figures_assign(struct bench *bench);
 int figures_memory(struct bench *bench);
 int figures_add(struct bench *bench);
+int figures_vpci_read(struct bench *bench);
+int figures_vpci_scaling(struct bench *bench);
+int figures_vpci_memory(struct bench *bench);
 
 #endif

@@ -1,16 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Two threads on different devices, against one thread. */
-#include <errno.h>
-
 #include "bench/figures.h"
+#include "bench/scaling.h"
 #include "bench/subject.h"
-
-#define THREADS 2
-/* How many times the work is done between two looks at the clock. */
-#define BATCH 256u
-/* A rate needs the time of so many samples, and the best of so many counts: see timing.c. */
-#define SAMPLES_LONG 2
-#define TRIES 8
 
 enum work {
     WORK_LOOKUP,
@@ -26,81 +18,38 @@ static const struct {
     [WORK_ACCESS] = {NULL, "discipline_access_scaling_2t"},
 };
 
-struct runner {
+/* One thread, on a set of hot devices of its own. */
+struct lane {
     const struct subject *subject;
     enum work work;
-    unsigned set; /* of hot devices */
-    uint64_t duration_ns;
-    double per_ns; /* filled in */
+    unsigned set;
 };
 
-static int runner_work(void *context)
+static uint64_t lane_run(void *context, uint64_t count)
 {
-    struct runner *runner = context;
-    const struct discipline *d = runner->subject->discipline;
-    const struct sbdf *hot = runner->subject->hot[runner->set];
-    uint64_t begin = bench_now_ns(), now = begin, count = 0, done = 0;
+    const struct lane *lane = context;
+    const struct discipline *d = lane->subject->discipline;
+    const struct sbdf *hot = lane->subject->hot[lane->set];
 
-    while (now - begin < runner->duration_ns) {
-        done += runner->work == WORK_LOOKUP ? d->lookup(runner->subject->registry, hot, BATCH)
-                                            : d->access(runner->subject->registry, hot, BATCH);
-        count += BATCH;
-        now = bench_now_ns();
-    }
-    runner->per_ns = (double)count / (double)(now - begin);
-    return done == count ? 0 : -EIO;
+    return lane->work == WORK_LOOKUP ? d->lookup(lane->subject->registry, hot, count)
+                                     : d->access(lane->subject->registry, hot, count);
 }
 
-/* The runners from @first on, at once; adds up what they reach. */
-static int rate_once(const struct bench *bench, struct runner *runners, unsigned first,
-                     unsigned count, double *per_ns)
-{
-    struct bench_lane lanes[THREADS];
-    int error;
-
-    for (unsigned i = 0; i < count; i++)
-        lanes[i] = (struct bench_lane){
-            .cpu = bench->cpus[first + i], .work = runner_work, .context = &runners[first + i]};
-    error = bench_lanes_run(lanes, count);
-    *per_ns = 0;
-    for (unsigned i = first; i < first + count; i++)
-        *per_ns += runners[i].per_ns;
-    return error;
-}
-
-static int rate(const struct bench *bench, struct runner *runners, unsigned first, unsigned count,
-                double *per_ns)
-{
-    double once;
-    int error = 0;
-
-    *per_ns = 0;
-    for (unsigned i = 0; i < TRIES && !error; i++) {
-        error = rate_once(bench, runners, first, count, &once);
-        *per_ns = once > *per_ns ? once : *per_ns;
-    }
-    return error;
-}
-
-/* Each thread alone where it will run, then both: unequal CPUs do not look like bad scaling. */
-static int scaling_round(const struct bench *bench, const struct subject *subject, enum work work,
+static int subject_round(const struct bench *bench, const struct subject *subject, enum work kind,
                          struct series *series)
 {
-    struct runner runners[THREADS];
-    double alone[THREADS], together;
-    int error = 0;
+    struct lane lanes[SCALING_THREADS];
+    struct scaling_work work[SCALING_THREADS];
+    struct scaling_rates rates;
+    int error;
 
-    for (unsigned i = 0; i < THREADS; i++)
-        runners[i] = (struct runner){.subject = subject,
-                                     .work = work,
-                                     .set = i,
-                                     .duration_ns = SAMPLES_LONG * bench->sample_ns};
-    for (unsigned i = 0; i < THREADS && !error; i++)
-        error = rate(bench, runners, i, 1, &alone[i]);
+    for (unsigned i = 0; i < SCALING_THREADS; i++) {
+        lanes[i] = (struct lane){.subject = subject, .work = kind, .set = i};
+        work[i] = (struct scaling_work){.run = lane_run, .context = &lanes[i]};
+    }
+    error = scaling_round(bench, work, &rates);
     if (!error)
-        error = rate(bench, runners, 0, THREADS, &together);
-    if (!error)
-        series_add(series, together / ((alone[0] + alone[1]) / THREADS));
+        series_add(series, rates.together / rates.alone);
     return error;
 }
 
@@ -112,7 +61,7 @@ static int scaling_measure(const struct bench *bench, const struct subject *subj
     for (unsigned round = 0; round < bench->rounds && !error; round++) {
         bench_progress(bench, names[work].compare, round, bench->rounds);
         for (unsigned i = 0; i < count && !error; i++)
-            error = scaling_round(bench, &subjects[i], work, &series[i]);
+            error = subject_round(bench, &subjects[i], work, &series[i]);
     }
     return error;
 }
@@ -120,7 +69,7 @@ static int scaling_measure(const struct bench *bench, const struct subject *subj
 static void scaling_report(struct bench *bench, const struct subject *subjects, unsigned count,
                            enum work work, const struct series *series)
 {
-    bool possible = bench->cpu_count >= THREADS;
+    bool possible = bench->cpu_count >= SCALING_THREADS;
 
     if (names[work].figure)
         bench_report(bench, names[work].figure, json_object(), possible ? series : NULL);
@@ -138,7 +87,7 @@ static int scaling_of(struct bench *bench, const struct subject *subjects, enum 
 
     if (!compare && !(names[work].figure && bench_wants(bench, names[work].figure)))
         return 0;
-    if (bench->cpu_count >= THREADS)
+    if (bench->cpu_count >= SCALING_THREADS)
         error = scaling_measure(bench, subjects, count, work, series);
     if (!error)
         scaling_report(bench, subjects, count, work, series);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include <berth/pcidev.h>
+#include <berth/vpci.h>
 
 #include "bench/disciplines/discipline.h"
 
@@ -31,11 +32,14 @@ static int registry_create(struct bench_host *host, void **registry)
         .iommu = &bench_iommu_ops,
         .iommu_context = host,
     };
+    const struct berth_view_config view = {.no_host_bridge = true};
     struct registry *r = calloc(1, sizeof(*r));
     int error = r ? berth_machine_create(&config, &r->machine) : -ENOMEM;
 
     if (!error)
         error = berth_domain_create(r->machine, "guest", NULL, NULL, &r->guest);
+    if (!error)
+        error = berth_domain_set_view(r->guest, &view);
     if (error && r)
         registry_destroy(r);
     else
@@ -43,18 +47,21 @@ static int registry_create(struct bench_host *host, void **registry)
     return error;
 }
 
+/* The guest sees what it has at the address that the host does. No figure has it access more than
+ * one bus: of a larger registry the rest stays with the hardware domain. */
 static int device_add(void *registry, struct sbdf sbdf)
 {
+    const struct berth_request request = {.guest_address = &sbdf};
     struct registry *r = registry;
     struct pcidev *dev;
     int error = pcidev_add(r->machine, sbdf, NULL, NULL);
 
-    if (error)
+    if (error || sbdf.bus)
         return error;
     dev = pcidev_find(r->machine, sbdf, tag);
     if (!dev)
         return -ENODEV;
-    error = pcidev_assign(dev, r->guest, NULL);
+    error = pcidev_assign(dev, r->guest, &request);
     pcidev_put(dev, tag);
     return error;
 }

@@ -124,6 +124,43 @@ static int decode_errno(const struct parameter_spec *spec, const json_t *value, 
     return -EINVAL;
 }
 
+#define CONFIG_SIZE 4096u
+
+int register_parse(const char *text, struct argument_register *reg)
+{
+    static const char letters[] = "bwlq"; /* 1, 2, 4, 8 bytes */
+    const char *letter = &letters[2];
+    unsigned long at;
+    char *end;
+
+    if (*text < '0' || *text > '9')
+        return -EINVAL;
+    errno = 0;
+    at = strtoul(text, &end, 0);
+    if (*end == '.') {
+        letter = end[1] ? strchr(letters, end[1]) : NULL;
+        end += letter ? 2 : 0;
+    }
+    if (errno || !letter || *end || at >= CONFIG_SIZE)
+        return -EINVAL;
+    *reg = (struct argument_register){(unsigned)at, 1u << (letter - letters)};
+    return reg->at + reg->width <= CONFIG_SIZE ? 0 : -EINVAL;
+}
+
+static int decode_register(const struct parameter_spec *spec, const json_t *value, void *field)
+{
+    (void)spec;
+    return json_is_string(value) ? register_parse(json_string_value(value), field) : -EINVAL;
+}
+
+static const char *const kind_words[] = {
+    [SIM_ERROR_CORRECTABLE] = "correctable",
+    [SIM_ERROR_NONFATAL] = "nonfatal",
+    [SIM_ERROR_FATAL] = "fatal",
+    [SIM_ERROR_DPC] = "dpc",
+    NULL,
+};
+
 static const char *const mode_words[] = {
     [PCIDEV_REMOVE_DEFAULT] = "default",
     [PCIDEV_REMOVE_FORCE] = "force",
@@ -166,6 +203,23 @@ static const struct parameter_spec specs[] = {
     {PARAMETER_VALUE, "value", "a number, or a string such as \"0xfee00000\"", decode_u64,
      FIELD(value)},
     {PARAMETER_ON, "on", "true or false", decode_bool, FIELD(on)},
+    {PARAMETER_AT, "at", "an address in the guest such as \"0000:00:01.0\"", decode_sbdf,
+     FIELD(at)},
+    {PARAMETER_PORTS, "ports", "a number from 0 to 31", decode_u32, FIELD(ports),
+     .max = BERTH_PORTS_MAX},
+    {PARAMETER_BUSES, "buses", "a number from 1 to 128", decode_u32, FIELD(buses), .min = 1,
+     .max = ARGUMENTS_BUSES_MAX},
+    {PARAMETER_REG, "reg", "a register such as \"0x10.w\", which ends below 4096", decode_register,
+     FIELD(reg)},
+    {PARAMETER_REGISTERS, "count", "a number from 1 to 4096", decode_u32, FIELD(registers),
+     .min = 1, .max = CONFIG_SIZE},
+    {PARAMETER_VECTOR, "vector", "a number from 0 to 2047", decode_u32, FIELD(vector), .max = 2047},
+    {PARAMETER_BAR, "bar", "a number from 0 to 6, which is the ROM", decode_u32, FIELD(bar),
+     .max = BERTH_BAR_ROM},
+    {PARAMETER_OFFSET, "offset", "a number, or a string such as \"0x2000\"", decode_u64,
+     FIELD(offset)},
+    {PARAMETER_KIND, "kind", "\"correctable\", \"nonfatal\", \"fatal\" or \"dpc\"", decode_word,
+     FIELD(kind), .words = kind_words},
 };
 
 #define SPEC_COUNT (sizeof(specs) / sizeof(specs[0]))

@@ -12,6 +12,7 @@
 
 #include <berth/pcidev.h>
 #include <berth/sbdf.h>
+#include <berth/vpci.h>
 #include <jansson.h>
 
 #include "host/sim/sim.h"
@@ -36,25 +37,51 @@ enum parameter {
     PARAMETER_VALUE = 1u << 15,
     PARAMETER_ON = 1u << 16,
     PARAMETER_PF = 1u << 17,
+    PARAMETER_AT = 1u << 18,
+    PARAMETER_PORTS = 1u << 19,
+    PARAMETER_BUSES = 1u << 20,
+    PARAMETER_REG = 1u << 21,
+    PARAMETER_REGISTERS = 1u << 22,
+    PARAMETER_VECTOR = 1u << 23,
+    PARAMETER_BAR = 1u << 24,
+    PARAMETER_OFFSET = 1u << 25,
+    PARAMETER_KIND = 1u << 26,
 };
 
 /** A page of a list has at most this many entries. */
 #define ARGUMENTS_LIMIT_MAX 256
 /** The longest deadline that a client may ask for. */
 #define ARGUMENTS_TIMEOUT_MAX_S 3600
+/** Root buses of a guest: of the 256 numbers some are left for those behind ports. */
+#define ARGUMENTS_BUSES_MAX 128
+
+/** A register of config space, all of it below 4096. */
+struct argument_register {
+    unsigned at, width; /* in bytes: 1, 2, 4 or 8 */
+};
 
 struct arguments {
     uint32_t given; /* bits of enum parameter */
-    struct sbdf device, after, pf;
+    struct sbdf device, after, pf, at;
     const char *domain, *as; /* borrowed from the request */
     uint64_t timeout_ns;
     unsigned mode; /* enum pcidev_remove_mode */
     bool test, on;
     uint32_t vfs, after_id, limit, nth, count;
+    uint32_t ports, buses, registers, vector, bar;
+    struct argument_register reg;
     unsigned op; /* enum sim_op */
     unsigned error;
-    uint64_t address, value;
+    unsigned kind; /* enum sim_error_kind */
+    uint64_t address, value, offset;
 };
+
+/**
+ * Reads "0x10.w": a number, and .b, .w, .l or .q for the width; without it .l.
+ * Returns 0 or -EINVAL.
+ */
+int register_parse(const char *text, struct argument_register *reg)
+    __attribute__((warn_unused_result));
 
 /**
  * Decodes the parameters of a request.

@@ -13,7 +13,7 @@ static const struct method methods[] = {
     {"device.readd", method_device_readd, PARAMETER_DEVICE, ASKING, true},
     {"device.remove", method_device_remove, PARAMETER_DEVICE, PARAMETER_MODE | ASKING, true},
     {"device.assign", method_device_assign, PARAMETER_DEVICE | PARAMETER_DOMAIN,
-     PARAMETER_TEST | ASKING, true},
+     PARAMETER_TEST | PARAMETER_AT | ASKING, true},
     {"device.deassign", method_device_deassign, PARAMETER_DEVICE, PARAMETER_DOMAIN | ASKING, true},
     {"device.quarantine", method_device_quarantine, PARAMETER_DEVICE, ASKING, true},
     {"device.release", method_device_release, PARAMETER_DEVICE, ASKING, true},
@@ -22,9 +22,17 @@ static const struct method methods[] = {
     {"device.hold", method_device_hold, PARAMETER_DEVICE, 0, false},
     {"device.unhold", method_device_unhold, PARAMETER_DEVICE, 0, false},
 
-    {"domain.create", method_domain_create, PARAMETER_DOMAIN, 0, true},
+    {"domain.create", method_domain_create, PARAMETER_DOMAIN, PARAMETER_PORTS | PARAMETER_BUSES,
+     true},
     {"domain.destroy", method_domain_destroy, PARAMETER_DOMAIN, ASKING, true},
     {"domain.list", method_domain_list, 0, PARAMETER_AFTER_ID | PARAMETER_LIMIT, false},
+
+    {"config.read", method_config_read, PARAMETER_DEVICE | PARAMETER_REG,
+     PARAMETER_DOMAIN | PARAMETER_REGISTERS, true},
+    {"config.write", method_config_write, PARAMETER_DEVICE | PARAMETER_REG | PARAMETER_VALUE,
+     PARAMETER_DOMAIN, true},
+    {"dump", method_dump, 0,
+     PARAMETER_DEVICE | PARAMETER_DOMAIN | PARAMETER_AFTER | PARAMETER_LIMIT, true},
 
     {"sim.pull", method_sim_pull, PARAMETER_DEVICE, 0, true},
     {"sim.return", method_sim_return, PARAMETER_DEVICE, 0, true},
@@ -34,7 +42,10 @@ static const struct method methods[] = {
     {"sim.fail", method_sim_fail, PARAMETER_OP | PARAMETER_NTH, PARAMETER_COUNT | PARAMETER_ERROR,
      true},
     {"sim.dma", method_sim_dma, PARAMETER_DEVICE | PARAMETER_ADDRESS, PARAMETER_VALUE, true},
-    {"sim.irq", method_sim_irq, PARAMETER_DEVICE, 0, true},
+    {"sim.irq", method_sim_irq, PARAMETER_DEVICE, PARAMETER_VECTOR | PARAMETER_ON, true},
+    {"sim.bar", method_sim_bar, PARAMETER_DEVICE | PARAMETER_BAR | PARAMETER_OFFSET,
+     PARAMETER_VALUE, true},
+    {"sim.error", method_sim_error, PARAMETER_DEVICE | PARAMETER_KIND, 0, true},
     {"sim.counters", method_sim_counters, 0, PARAMETER_DEVICE, true},
 };
 

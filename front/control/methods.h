@@ -35,6 +35,10 @@ call_fn method_device_reset, method_device_sriov, method_device_hold, method_dev
 call_fn method_domain_create, method_domain_destroy, method_domain_list;
 call_fn method_sim_pull, method_sim_return, method_sim_vanish_after, method_sim_hang_reset,
     method_sim_master, method_sim_fail;
-call_fn method_sim_dma, method_sim_irq, method_sim_counters;
+call_fn method_sim_dma, method_sim_irq, method_sim_bar, method_sim_error, method_sim_counters;
+call_fn method_config_read, method_config_write, method_dump;
+
+/** Fails with the word that the simulated machine has no such function. */
+int sim_refused(struct call *call, int error) __attribute__((warn_unused_result));
 
 #endif

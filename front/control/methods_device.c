@@ -5,6 +5,7 @@
 #include <berth/domain.h>
 #include <berth/pcidev.h>
 
+#include "front/control/guests.h"
 #include "front/control/methods.h"
 #include "front/control/shapes.h"
 
@@ -68,7 +69,12 @@ static int device_with(struct call *call, int (*work)(struct call *call, struct 
 
 static int show_done(struct call *call, struct pcidev *dev)
 {
-    return call_done(call, device_shape(call, dev));
+    json_t *shape = device_shape(call, dev);
+
+    /* a list would become too long with it; NULL stands for null */
+    if (json_object_set_new(shape, "guest", shape_guest(call->service, dev)))
+        json_object_set_new(shape, "guest", json_null());
+    return call_done(call, shape);
 }
 
 int method_device_show(struct call *call)
@@ -184,13 +190,16 @@ int method_device_remove(struct call *call)
 
 static int do_assign(struct call *call, struct pcidev *dev, const struct berth_request *request)
 {
+    struct berth_request placed = *request;
     struct berth_domain *to;
     int error = call_domain(call, call->arguments.domain, &to);
 
     if (error)
         return error;
-    error = call->arguments.test ? pcidev_test_assign(dev, to, request)
-                                 : pcidev_assign(dev, to, request);
+    if (call->arguments.given & PARAMETER_AT)
+        placed.guest_address = &call->arguments.at;
+    error = call->arguments.test ? pcidev_test_assign(dev, to, &placed)
+                                 : pcidev_assign(dev, to, &placed);
     berth_domain_put(to);
     return error;
 }

@@ -4,6 +4,7 @@
 
 #include <berth/domain.h>
 
+#include "front/control/guests.h"
 #include "front/control/methods.h"
 #include "front/control/shapes.h"
 
@@ -26,13 +27,12 @@ static int create_failed(struct call *call, int error)
     }
 }
 
-/* A guest of the server has no VMM behind it: whoever runs one talks to it by other front ends. */
 int method_domain_create(struct call *call)
 {
+    const struct arguments *a = &call->arguments;
     struct berth_domain *domain;
     json_t *shape;
-    int error =
-        berth_domain_create(call->service->machine, call->arguments.domain, NULL, NULL, &domain);
+    int error = guest_create(call->service, a->domain, a->ports, a->buses, &domain);
 
     if (error)
         return create_failed(call, error);

@@ -12,7 +12,7 @@
 #include "front/control/shapes.h"
 #include "host/sim/sim.h"
 
-static int sim_refused(struct call *call, int error)
+int sim_refused(struct call *call, int error)
 {
     char text[SBDF_TEXT_SIZE];
 
@@ -66,41 +66,6 @@ int method_sim_vanish_after(struct call *call)
 
     return place_done(call,
                       sim_vanish_after(call->service->sim, arguments->device, arguments->nth));
-}
-
-/* What a driver of the owner does before DMA and MSI: bus mastering on, through its own config
- * access. */
-#define COMMAND 0x04
-#define COMMAND_MASTER 0x0004u
-
-static uint32_t master_set(struct berth_domain *owner, struct sbdf sbdf, bool on)
-{
-    uint32_t command = berth_domain_config_read(owner, sbdf, COMMAND, 2);
-
-    berth_domain_config_write(owner, sbdf, COMMAND, 2,
-                              on ? command | COMMAND_MASTER : command & ~COMMAND_MASTER);
-    return berth_domain_config_read(owner, sbdf, COMMAND, 2);
-}
-
-int method_sim_master(struct call *call)
-{
-    const struct arguments *arguments = &call->arguments;
-    struct pcidev *dev = pcidev_find(call->service->machine, arguments->device, call_tag);
-    struct pcidev_info info;
-    struct berth_domain *owner;
-    uint32_t command = 0;
-
-    if (!dev)
-        return sim_refused(call, -ENODEV);
-    pcidev_snapshot(dev, &info);
-    pcidev_put(dev, call_tag);
-    owner = berth_domain_find(call->service->machine, info.owner);
-    if (owner)
-        command = master_set(owner, arguments->device, arguments->on);
-    berth_domain_put(owner);
-    return call_done(call, json_pack("{s:o, s:s, s:b}", "device", shape_sbdf(arguments->device),
-                                     "owner", info.owner, "master",
-                                     command != 0xffff && command & COMMAND_MASTER));
 }
 
 int method_sim_hang_reset(struct call *call)
@@ -158,27 +123,6 @@ int method_sim_dma(struct call *call)
     return call_done(call,
                      json_pack("{s:s, s:o?, s:b, s:o}", "result", dma_words[dma.result], "domain",
                                reached, "stale", dma.stale, "data", shape_hex(dma.data, 16)));
-}
-
-static const char *const irq_words[] = {
-    [SIM_IRQ_NONE] = "none",
-    [SIM_IRQ_BLOCKED] = "blocked",
-    [SIM_IRQ_DELIVERED] = "delivered",
-};
-
-int method_sim_irq(struct call *call)
-{
-    enum sim_irq_result result = SIM_IRQ_NONE;
-    uint32_t domain_id = 0;
-    json_t *reached = NULL;
-    int error = sim_interrupt(call->service->sim, call->arguments.device, &result, &domain_id);
-
-    if (error)
-        return sim_refused(call, error);
-    if (result == SIM_IRQ_DELIVERED)
-        reached = domain_name_of(call->service, domain_id);
-    return call_done(call,
-                     json_pack("{s:s, s:o?}", "result", irq_words[result], "domain", reached));
 }
 
 int method_sim_counters(struct call *call)

@@ -28,8 +28,11 @@ static int machine_create(struct service *service, const struct service_options 
     const struct berth_machine_config config = {
         .host = &sim_host_ops,
         .host_context = service->sim,
+        .bars = &sim_bar_ops,
         .iommu = &sim_iommu_ops,
         .iommu_context = service->sim,
+        .irqs = &sim_irq_ops,
+        .irq_context = service->sim,
         .event = events_put,
         .event_context = &service->events,
         .policy = options->policy,
@@ -55,9 +58,12 @@ static int parts_create(struct service *service, const struct service_options *o
         sim_fail(service->sim, options->faults[i].op, options->faults[i].nth, 0,
                  options->faults[i].error);
     result = machine_create(service, options);
-    if (!result)
-        sim_on_fault(service->sim, fault_report, service);
-    return result;
+    if (result)
+        return result;
+    service->interrupts.machine = service->machine;
+    sim_on_fault(service->sim, fault_report, service);
+    sim_on_interrupt(service->sim, interrupts_tell, &service->interrupts);
+    return 0;
 }
 
 int service_create(const struct service_options *options, struct service **service,
@@ -71,6 +77,8 @@ int service_create(const struct service_options *options, struct service **servi
         return -ENOMEM;
     events_init(&made->events);
     names_init(&made->names);
+    recorder_init(&made->recorder);
+    interrupts_init(&made->interrupts);
     pthread_mutex_init(&made->handle_lock, NULL);
     result = parts_create(made, options, error);
     if (result) {
@@ -177,12 +185,15 @@ unsigned service_destroy(struct service *service, void (*leak)(const struct bert
     handles_close(service);
     if (service->machine) {
         sim_on_fault(service->sim, NULL, NULL);
+        sim_on_interrupt(service->sim, NULL, NULL);
         events_discard(&service->events);
         left = berth_machine_destroy(service->machine);
         leaks_tell(&service->events, leak);
     }
     sim_destroy(service->sim);
     pthread_mutex_destroy(&service->handle_lock);
+    interrupts_destroy(&service->interrupts);
+    recorder_destroy(&service->recorder);
     names_destroy(&service->names);
     events_destroy(&service->events);
     free(service);

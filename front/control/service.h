@@ -11,7 +11,9 @@
 #include <berth/machine.h>
 
 #include "front/control/events.h"
+#include "front/control/interrupts.h"
 #include "front/control/names.h"
+#include "front/control/recorder.h"
 #include "host/capture/capture.h"
 #include "host/sim/sim.h"
 
@@ -43,6 +45,8 @@ struct service {
     struct sim *sim;
     struct events events;
     struct names names;
+    struct recorder recorder; /* of all guests */
+    struct interrupts interrupts;
     /* Locking: protects .handles and .handle_count. A leaf: no call of the core under it. */
     pthread_mutex_t handle_lock;
     struct service_handle *handles;

@@ -133,7 +133,8 @@ static json_t *device_place(const struct pcidev_info *info)
 {
     const bool bridge = info->secondary_bus || info->subordinate_bus;
 
-    return json_pack("{s:o?, s:o?, s:o?, s:o?, s:o?, s:o?, s:o}", "numa_node",
+    return json_pack("{s:o?, s:o?, s:o?, s:o?, s:o?, s:o?, s:o?, s:o}", "guest_address",
+                     info->has_guest_address ? shape_sbdf(info->guest_address) : NULL, "numa_node",
                      info->numa_node < 0 ? NULL : json_integer(info->numa_node), "iommu_group",
                      info->has_group ? json_integer(info->group) : NULL, "parent",
                      info->has_parent ? shape_sbdf(info->parent) : NULL, "pf",
@@ -219,6 +220,8 @@ struct counter_spec {
 static const struct counter_spec counter_specs[] = {
     COUNTER(config_reads),
     COUNTER(config_writes),
+    COUNTER(bar_reads),
+    COUNTER(bar_writes),
     COUNTER(touches_after_release),
     COUNTER(touches_vanished),
     COUNTER(touches_resetting),
@@ -227,6 +230,9 @@ static const struct counter_spec counter_specs[] = {
     COUNTER(dma_stale),
     COUNTER(interrupts_delivered),
     COUNTER(interrupts_blocked),
+    COUNTER(interrupts_forged),
+    COUNTER(bindings),
+    COUNTER(bindings_misused),
     COUNTER(contexts),
     COUNTER(spaces),
     COUNTER(mappings),

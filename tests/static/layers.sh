@@ -11,6 +11,7 @@ allowed() {
     case $1 in
         include/berth) echo '<berth/*> @compiler' ;;
         src/core) echo '<berth/*> <berth_port.h> "src/core/*" @compiler <stdatomic.h>' ;;
+        src/vpci) echo '<berth/*> <berth_port.h> "src/core/*" "src/vpci/*" @compiler <stdatomic.h>' ;;
         port) echo '<berth/*> <berth_port.h> "port/*" @compiler @system' ;;
         host) echo '<berth/*> <berth_port.h> "host/*" @compiler @system' ;;
         front) echo '<berth/*> <berth_port.h> "host/*" "front/*" @compiler @system' ;;

@@ -86,7 +86,7 @@ static void *look_up(void *context)
         const struct sbdf sbdf = place(team_random(&seed) % FUNCTIONS);
         struct pcidev *dev = team_random(&seed) & 1 ? pcidev_find(rig.machine, sbdf, "look")
                                                     : pcidev_find_rid(rig.machine, sbdf, "look");
-        uint32_t value = berth_domain_config_read(berth_machine_hwdom(rig.machine), sbdf, 0, 4);
+        uint64_t value = berth_domain_config_read(berth_machine_hwdom(rig.machine), sbdf, 0, 4);
 
         assert_true(value == 0x00101b36 || value == UINT32_MAX);
         if (dev)

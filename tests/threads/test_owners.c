@@ -27,9 +27,12 @@ static int teardown(void **state)
     return 0;
 }
 
+/* Where every guest has what it is lent. */
+static const struct sbdf seat = {0, 2, 0x18};
+
 static int assign(struct sbdf sbdf, struct berth_domain *to)
 {
-    const struct berth_request request = {.timeout_ns = TEAM_PATIENCE_NS};
+    const struct berth_request request = {.timeout_ns = TEAM_PATIENCE_NS, .guest_address = &seat};
     struct pcidev *dev = pcidev_find(rig.machine, sbdf, "assign");
     int error = pcidev_assign(dev, to, &request);
 
@@ -138,10 +141,10 @@ static void *read_config(void *context)
 
     while (team_goes_on(&team)) {
         unsigned before = atomic_load(&epoch);
-        uint32_t value = berth_domain_config_read(domain, rig_nvme, 0, 4);
+        uint64_t value = berth_domain_config_read(domain, seat, 0, 4);
 
         assert_true(value == UINT32_MAX || value == 0x00101b36);
-        berth_domain_config_write(domain, rig_nvme, 0x0c, 1, 0x10);
+        berth_domain_config_write(domain, seat, 0x0c, 1, 0x10);
         reads[who]++;
         hits[who] += value != UINT32_MAX;
         if (before & 1 || atomic_load(&epoch) != before)
@@ -165,7 +168,7 @@ static void *pass_around(void *context)
         assert_int_equal(assign(rig_nvme, guests[i]->domain), 0);
         atomic_store(&epoch, (atomic_load(&epoch) | 7) + 1 + 2 * (i + 1)); /* 8 n + 2 (i + 1) */
         for (unsigned spin = 0; spin < 2000; spin++)
-            (void)berth_domain_config_read(guests[i]->domain, rig_nvme, 0, 4);
+            (void)berth_domain_config_read(guests[i]->domain, seat, 0, 4);
         atomic_fetch_add(&epoch, 1);
         assert_int_equal(deassign(rig_nvme, guests[i]->domain), 0);
         atomic_store(&epoch, (atomic_load(&epoch) | 7) + 1);
@@ -190,7 +193,7 @@ static void *insist(void *context)
 {
     (void)context;
     while (team_goes_on(&team))
-        berth_domain_config_write(vm.domain, rig_nvme, 4, 2, 6);
+        berth_domain_config_write(vm.domain, seat, 4, 2, 6);
     return NULL;
 }
 

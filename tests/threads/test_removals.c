@@ -120,16 +120,19 @@ static void test_A2_no_section_is_open_when_removal_returns(void **state)
     assert_true(sections > 1000 && removals > 10);
 }
 
-/* The guest's path: no reference, no lock. */
-static void *read_as_guest(void *context)
+static const struct sbdf seat = {0, 2, 0x18}; /* where the guest has it */
+
+/* The owner's path: no reference, no lock. */
+static void *read_as_owner(void *context)
 {
     struct berth_domain *domain = context;
+    const struct sbdf where = domain == vm.domain ? seat : stuck_at(0);
 
     while (team_goes_on(&team)) {
-        uint32_t value = berth_domain_config_read(domain, stuck_at(0), 0, 4);
+        uint64_t value = berth_domain_config_read(domain, where, 0, 4);
 
         assert_true(value == 0x00101b36 || value == UINT32_MAX);
-        berth_domain_config_write(domain, stuck_at(0), 4, 2, 6);
+        berth_domain_config_write(domain, where, 4, 2, 6);
         sections += value != UINT32_MAX;
     }
     return NULL;
@@ -137,7 +140,7 @@ static void *read_as_guest(void *context)
 
 static void *pull_from_guest(void *context)
 {
-    const struct berth_request request = {.timeout_ns = TEAM_PATIENCE_NS};
+    const struct berth_request request = {.timeout_ns = TEAM_PATIENCE_NS, .guest_address = &seat};
 
     (void)context;
     while (team_goes_on(&team)) {
@@ -145,13 +148,13 @@ static void *pull_from_guest(void *context)
 
         assert_int_equal(pcidev_assign(dev, vm.domain, &request), 0);
         for (unsigned spin = 0; spin < 200; spin++)
-            (void)berth_domain_config_read(vm.domain, stuck_at(0), 0, 4);
+            (void)berth_domain_config_read(vm.domain, seat, 0, 4);
         if (++removals % 8 == 0) {
             assert_int_equal(sim_vanish(rig.sim, stuck_at(0)), 0);
             pcidev_vanished(dev);
         }
         assert_int_equal(pcidev_remove(dev, PCIDEV_REMOVE_FORCE, &request), 0);
-        assert_int_equal(berth_domain_config_read(vm.domain, stuck_at(0), 0, 4), UINT32_MAX);
+        assert_int_equal(berth_domain_config_read(vm.domain, seat, 0, 4), UINT32_MAX);
         pcidev_put(dev, "remove");
         assert_int_equal(sim_return(rig.sim, stuck_at(0)), 0);
         assert_int_equal(pcidev_add(rig.machine, stuck_at(0), NULL, &request), 0);
@@ -163,9 +166,9 @@ static void test_R2_force_against_a_guest_that_never_pauses(void **state)
 {
     (void)state;
     sections = removals = 0;
-    team_start(&team, read_as_guest, vm.domain);
-    team_start(&team, read_as_guest, vm.domain);
-    team_start(&team, read_as_guest, berth_machine_hwdom(rig.machine));
+    team_start(&team, read_as_owner, vm.domain);
+    team_start(&team, read_as_owner, vm.domain);
+    team_start(&team, read_as_owner, berth_machine_hwdom(rig.machine));
     team_start(&team, pull_from_guest, NULL);
     team_run(&team, 1200);
     assert_true(sections > 100 && removals > 10);

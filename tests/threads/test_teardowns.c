@@ -208,8 +208,8 @@ static void *watch(void *context)
                 assert_true(info.owner[0] != '\0');
             assert_true(pcidev_holders(dev, holders, BERTH_HOLDERS_MAX) >= 1);
             (void)pcidev_sections(dev, holders, BERTH_HOLDERS_MAX);
-            if (domain)
-                (void)berth_domain_config_read(domain, at, 0, 4);
+            if (domain && info.has_guest_address)
+                (void)berth_domain_config_read(domain, info.guest_address, 0, 4);
             (void)berth_machine_fault(rig.machine, at);
         }
         pcidev_put(dev, "watch");

@@ -6,6 +6,7 @@
 #include <berth_port.h>
 
 #define INTERRUPT_PIN 0x3d
+#define PATIENCE_NS UINT64_C(3600000000000) /* warped: hundreds of resets */
 
 static const char tag_test[] = "test";
 
@@ -25,6 +26,11 @@ static void record(void *context, const struct berth_event *event)
 static void report_fault(void *context, struct sbdf rid)
 {
     (void)berth_machine_fault(context, rid);
+}
+
+static void deliver(void *context, const struct berth_irq *irq, unsigned vector)
+{
+    (void)berth_machine_interrupt(context, irq, vector);
 }
 
 void rig_begin(struct rig *rig)
@@ -61,7 +67,9 @@ void rig_up_empty(struct rig *rig, rig_configure *configure)
 {
     struct berth_machine_config config = {
         .host = &sim_host_ops,
+        .bars = &sim_bar_ops,
         .iommu = &tape_iommu_ops,
+        .irqs = &sim_irq_ops,
         .event = record,
         .event_context = rig,
     };
@@ -72,11 +80,13 @@ void rig_up_empty(struct rig *rig, rig_configure *configure)
     rig->tape.sim = rig->sim;
     config.host_context = rig->sim;
     config.iommu_context = &rig->tape;
+    config.irq_context = rig->sim;
     sim_counters(rig->sim, &rig->empty);
     if (configure)
         configure(&config);
     assert_int_equal(berth_machine_create(&config, &rig->machine), 0);
     sim_on_fault(rig->sim, report_fault, rig->machine);
+    sim_on_interrupt(rig->sim, deliver, rig->machine);
 }
 
 static int add_function(void *context, struct sbdf sbdf)
@@ -97,6 +107,10 @@ void rig_expect_untouched(struct rig *rig)
 
     sim_counters(rig->sim, &now);
     assert_int_equal(now.touches_after_release, 0);
+    if (!rig_count_events(rig, BERTH_EVENT_BROKEN)) /* what hangs in its reset is contained */
+        assert_int_equal(now.touches_resetting, 0);
+    assert_int_equal(now.bar_decode_off, 0);
+    assert_int_equal(now.bindings_misused, 0);
     assert_int_equal(now.dma_stale, 0);
     assert_int_equal(rig_count_events(rig, BERTH_EVENT_MISUSE), 0);
 }
@@ -107,12 +121,15 @@ void rig_down(struct rig *rig)
 
     rig_expect_untouched(rig);
     sim_on_fault(rig->sim, NULL, NULL);
+    sim_on_interrupt(rig->sim, NULL, NULL);
     assert_int_equal(berth_machine_destroy(rig->machine), rig->leaks_expected);
     sim_counters(rig->sim, &now);
     assert_int_equal(now.claims, rig->empty.claims);
     assert_int_equal(now.contexts, rig->empty.contexts);
     assert_int_equal(now.spaces, rig->empty.spaces);
     assert_int_equal(now.mappings, rig->empty.mappings);
+    assert_int_equal(now.bindings, rig->empty.bindings);
+    assert_int_equal(now.bindings_misused, 0);
     assert_int_equal(now.touches_after_release, 0);
     sim_destroy(rig->sim);
     mb_free(&rig->builder);
@@ -160,8 +177,9 @@ struct berth_domain *rig_guest(struct rig *rig, const char *name)
 
 void rig_destroy_guest(struct rig *rig, struct berth_domain *guest)
 {
-    const struct berth_request request = rig_request(rig);
+    struct berth_request request = rig_request(rig);
 
+    request.timeout_ns = PATIENCE_NS;
     assert_int_equal(berth_domain_destroy(guest, &request), 0);
     berth_domain_put(guest);
 }
@@ -187,13 +205,6 @@ struct sim_dma rig_dma(struct rig *rig, struct sbdf rid, uint64_t address)
     return dma;
 }
 
-void rig_master_on(struct rig *rig, struct sbdf sbdf, struct berth_domain *owner)
-{
-    uint32_t command = berth_domain_config_read(owner, sbdf, 4, 2);
-
-    (void)rig;
-    berth_domain_config_write(owner, sbdf, 4, 2, command | 4);
-}
 
 int rig_find_event(struct rig *rig, int from, enum berth_event_kind kind, const char *step)
 {

@@ -21,6 +21,7 @@
 
 #include <berth/errno.h>
 #include <berth/pcidev.h>
+#include <berth/vpci.h>
 
 #include "host/sim/sim.h"
 #include "src/core/lock.h" /* BERTH_CHECKS */
@@ -85,6 +86,8 @@ struct berth_request rig_request(struct rig *rig);
 int rig_add(struct rig *rig, struct sbdf sbdf);
 int rig_remove(struct rig *rig, struct sbdf sbdf, enum pcidev_remove_mode mode);
 int rig_assign(struct rig *rig, struct sbdf sbdf, struct berth_domain *to);
+/** The same, in a slot of the guest's own bus. */
+int rig_assign_at(struct rig *rig, struct sbdf sbdf, struct berth_domain *to, struct sbdf seat);
 int rig_deassign(struct rig *rig, struct sbdf sbdf, struct berth_domain *from);
 
 int rig_reset(struct rig *rig, struct sbdf sbdf);
@@ -133,10 +136,17 @@ struct rig_vm {
     _Atomic int withdraw_error, restore_error;
     _Atomic bool block;    /* the first withdraw waits for as long as it is on */
     _Atomic bool blocking; /* it does */
+    /* its view: everything can be mapped, and every interrupt is heard */
+    _Atomic int map_error, unmap_error;
+    _Atomic int64_t mapped; /* bytes of BARs */
+    _Atomic unsigned injected, asserted;
 };
 
 void rig_vm_up(struct rig *rig, struct rig_vm *vm, const char *name);
-/** Destroys the domain and drops it. */
+/** The same with another view than the one that maps and hears everything. */
+void rig_vm_up_with(struct rig *rig, struct rig_vm *vm, const char *name,
+                    const struct berth_view_config *view);
+/** Destroys the domain and drops it: nothing may be left mapped. */
 void rig_vm_down(struct rig_vm *vm);
 
 /** The owner's name is @name. */
@@ -144,6 +154,16 @@ void rig_expect_owner(struct rig *rig, struct sbdf sbdf, const char *name);
 /** What DMA of @rid does. */
 struct sim_dma rig_dma(struct rig *rig, struct sbdf rid, uint64_t address);
 void rig_master_on(struct rig *rig, struct sbdf sbdf, struct berth_domain *owner);
+
+/* ---- what a guest sees ---- */
+
+/** An address that no guest has. */
+extern const struct sbdf rig_nowhere;
+/** Where its owner, a guest, sees a device of the host; rig_nowhere where none does. */
+struct sbdf rig_seen(struct rig *rig, struct sbdf host);
+/** The addresses of segment 0 at which a guest finds something; bridges and ports of its virtual
+ * bus are not counted (V1). */
+unsigned rig_reach(struct berth_domain *guest);
 
 /** The first event at or after @from of this kind and step (NULL: any), or -1. */
 int rig_find_event(struct rig *rig, int from, enum berth_event_kind kind, const char *step);

@@ -7,6 +7,7 @@
 #include "tests/unit/rig.h"
 
 #define COMMAND 4
+#define COMMAND_MASTER 4u
 
 /* ---- operations ---- */
 
@@ -27,14 +28,27 @@ int rig_remove(struct rig *rig, struct sbdf sbdf, enum pcidev_remove_mode mode)
     return error;
 }
 
-int rig_assign(struct rig *rig, struct sbdf sbdf, struct berth_domain *to)
+static int assign(struct rig *rig, struct sbdf sbdf, struct berth_domain *to,
+                  const struct sbdf *seat)
 {
-    const struct berth_request request = rig_request(rig);
+    struct berth_request request = rig_request(rig);
     struct pcidev *dev = rig_dev(rig, sbdf);
-    int error = pcidev_assign(dev, to, &request);
+    int error;
 
+    request.guest_address = seat;
+    error = pcidev_assign(dev, to, &request);
     rig_put(dev);
     return error;
+}
+
+int rig_assign(struct rig *rig, struct sbdf sbdf, struct berth_domain *to)
+{
+    return assign(rig, sbdf, to, NULL);
+}
+
+int rig_assign_at(struct rig *rig, struct sbdf sbdf, struct berth_domain *to, struct sbdf seat)
+{
+    return assign(rig, sbdf, to, &seat);
 }
 
 int rig_deassign(struct rig *rig, struct sbdf sbdf, struct berth_domain *from)
@@ -143,6 +157,46 @@ void rig_poke(struct rig *rig, struct sbdf sbdf, unsigned reg, unsigned length, 
     rig_put(dev);
 }
 
+/* ---- what a guest sees ---- */
+
+#define CLASS_BASE 0x0b
+#define CLASS_BRIDGE 0x06u
+
+const struct sbdf rig_nowhere = {0xfffe, 0xff, 0xff};
+
+struct sbdf rig_seen(struct rig *rig, struct sbdf host)
+{
+    struct pcidev *dev = pcidev_find(rig->machine, host, "seen");
+    struct sbdf seen;
+
+    if (!dev || berth_domain_address(dev, &seen))
+        seen = rig_nowhere;
+    pcidev_put(dev, "seen");
+    return seen;
+}
+
+unsigned rig_reach(struct berth_domain *guest)
+{
+    unsigned found = 0;
+
+    for (uint32_t key = 0; key < 0x10000; key++) {
+        const struct sbdf sbdf = sbdf_from_key(key);
+
+        if (berth_domain_config_read(guest, sbdf, 0, 4) != UINT32_MAX)
+            found += berth_domain_config_read(guest, sbdf, CLASS_BASE, 1) != CLASS_BRIDGE;
+    }
+    return found;
+}
+
+void rig_master_on(struct rig *rig, struct sbdf sbdf, struct berth_domain *owner)
+{
+    const struct sbdf seen =
+        berth_domain_kind(owner) == BERTH_DOMAIN_GUEST ? rig_seen(rig, sbdf) : sbdf;
+    uint64_t command = berth_domain_config_read(owner, seen, COMMAND, 2);
+
+    berth_domain_config_write(owner, seen, COMMAND, 2, command | COMMAND_MASTER);
+}
+
 /* ---- what is expected ---- */
 
 void rig_refused_at(struct rig *rig, int error, int expected, enum berth_reason reason,
@@ -237,21 +291,79 @@ static void vm_crash(void *context, struct pcidev *dev)
     atomic_fetch_add(&vm->crashed, 1);
 }
 
-void rig_vm_up(struct rig *rig, struct rig_vm *vm, const char *name)
+static int vm_map(void *context, const struct berth_piece *piece)
 {
-    static const struct berth_domain_ops ops = {
-        .release_request = vm_asked,
-        .withdraw = vm_withdraw,
-        .restore = vm_restore,
-        .crash = vm_crash,
-    };
+    struct rig_vm *vm = context;
+    int error = atomic_load(&vm->map_error);
 
+    if (!error)
+        atomic_fetch_add(&vm->mapped, (int64_t)piece->length);
+    return error;
+}
+
+static int vm_unmap(void *context, const struct berth_piece *piece)
+{
+    struct rig_vm *vm = context;
+    int error = atomic_load(&vm->unmap_error);
+
+    if (!error)
+        atomic_fetch_sub(&vm->mapped, (int64_t)piece->length);
+    return error;
+}
+
+static void vm_inject(void *context, struct pcidev *dev, unsigned vector,
+                      const struct berth_message *message)
+{
+    struct rig_vm *vm = context;
+
+    (void)dev;
+    (void)vector;
+    (void)message;
+    atomic_fetch_add(&vm->injected, 1);
+}
+
+static void vm_intx(void *context, struct sbdf sbdf, unsigned pin, bool asserted)
+{
+    struct rig_vm *vm = context;
+
+    (void)sbdf;
+    (void)pin;
+    if (asserted)
+        atomic_fetch_add(&vm->asserted, 1);
+}
+
+static const struct berth_domain_ops vm_ops = {
+    .release_request = vm_asked,
+    .withdraw = vm_withdraw,
+    .restore = vm_restore,
+    .crash = vm_crash,
+};
+
+static const struct berth_view_ops vm_view_ops = {
+    .map = vm_map,
+    .unmap = vm_unmap,
+    .inject = vm_inject,
+    .intx = vm_intx,
+};
+
+void rig_vm_up_with(struct rig *rig, struct rig_vm *vm, const char *name,
+                    const struct berth_view_config *view)
+{
     memset(vm, 0, sizeof(*vm));
     vm->rig = rig;
-    assert_int_equal(berth_domain_create(rig->machine, name, &ops, vm, &vm->domain), 0);
+    assert_int_equal(berth_domain_create(rig->machine, name, &vm_ops, vm, &vm->domain), 0);
+    assert_int_equal(berth_domain_set_view(vm->domain, view), 0);
+}
+
+void rig_vm_up(struct rig *rig, struct rig_vm *vm, const char *name)
+{
+    const struct berth_view_config view = {.ops = &vm_view_ops, .context = vm};
+
+    rig_vm_up_with(rig, vm, name, &view);
 }
 
 void rig_vm_down(struct rig_vm *vm)
 {
     rig_destroy_guest(vm->rig, vm->domain);
+    assert_int_equal(vm->mapped, 0);
 }

@@ -78,6 +78,7 @@ static void test_O1_owner_contexts_and_set_move_together(void **state)
     rig_master_on(&rig, rig_nvme, vm.domain);
     assert_int_equal(rig_dma(&rig, rig_nvme, 0x1000).domain_id, info.owner_id);
     assert_int_equal(berth_domain_config_read(hwdom(), rig_nvme, 0, 4), UINT32_MAX); /* V1 */
+    assert_int_equal(rig_reach(vm.domain), 1);
 
     assert_int_equal(rig_deassign(&rig, rig_nvme, vm.domain), 0);
     assert_int_equal(vm.withdrawn, 1);
@@ -161,29 +162,32 @@ static void test_F50_only_domains_that_can_own_are_targets(void **state)
 /* ---- O2 ---- */
 
 static unsigned seen, looked;
+static const struct sbdf seat = {0, 2, 0x18}; /* where both guests have it */
 
 static void look_inside(void *context)
 {
     (void)context;
     looked++;
-    seen += berth_domain_config_read(vm.domain, rig_nvme, 0, 4) != UINT32_MAX;
-    seen += berth_domain_config_read(vm2.domain, rig_nvme, 0, 4) != UINT32_MAX;
+    seen += berth_domain_config_read(vm.domain, seat, 0, 4) != UINT32_MAX;
+    seen += berth_domain_config_read(vm2.domain, seat, 0, 4) != UINT32_MAX;
     seen += berth_domain_config_read(quarantine(), rig_nvme, 0, 4) != UINT32_MAX;
 }
 
 static void test_O2_nobody_sees_it_while_the_owner_changes(void **state)
 {
     (void)state;
-    assert_int_equal(rig_assign(&rig, rig_nvme, vm.domain), 0);
+    assert_int_equal(rig_assign_at(&rig, rig_nvme, vm.domain, seat), 0);
+    assert_int_equal(berth_domain_config_read(vm.domain, seat, 0, 2), 0x1b36);
     rig.tape.hook = look_inside;
     seen = looked = 0;
     assert_int_equal(rig_deassign(&rig, rig_nvme, vm.domain), 0);
-    assert_int_equal(rig_assign(&rig, rig_nvme, vm2.domain), 0);
+    assert_int_equal(rig_assign_at(&rig, rig_nvme, vm2.domain, seat), 0);
     rig.tape.hook = NULL;
     assert_true(looked >= 8);
     assert_int_equal(seen, 0);
-    assert_int_equal(berth_domain_config_read(vm.domain, rig_nvme, 0, 4), UINT32_MAX);
-    assert_int_equal(berth_domain_config_read(vm2.domain, rig_nvme, 0, 2), 0x1b36);
+    assert_int_equal(berth_domain_config_read(vm.domain, seat, 0, 4), UINT32_MAX);
+    assert_int_equal(berth_domain_config_read(vm2.domain, seat, 0, 2), 0x1b36);
+    assert_int_equal(rig_reach(vm.domain), 0);
 }
 
 static void test_O2_no_bit_of_the_old_owner_is_left(void **state)
@@ -195,7 +199,7 @@ static void test_O2_no_bit_of_the_old_owner_is_left(void **state)
     command = rig_peek(&rig, rig_nvme, COMMAND, 2);
     assert_int_equal(command & COMMAND_MASTER, 0);
     assert_int_equal(command & COMMAND_MEMORY, COMMAND_MEMORY); /* as the firmware left it */
-    berth_domain_config_write(vm.domain, rig_nvme, COMMAND, 2,
+    berth_domain_config_write(vm.domain, rig_seen(&rig, rig_nvme), COMMAND, 2,
                               command | COMMAND_MASTER | COMMAND_INTX_DISABLE);
     assert_int_equal(rig_peek(&rig, rig_nvme, COMMAND, 2),
                      command | COMMAND_MASTER | COMMAND_INTX_DISABLE);

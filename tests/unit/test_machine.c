@@ -135,7 +135,10 @@ static void test_two_machines_side_by_side_share_nothing(void **state)
     assert_int_equal(rig_remove(&other, rig_nvme, PCIDEV_REMOVE_FORCE), 0);
     assert_true(rig_has(&rig, rig_nvme));
     assert_int_equal(berth_machine_count(rig.machine), berth_machine_count(other.machine) + 1);
-    assert_int_equal(berth_domain_config_read(other_guest, rig_nvme, 0, 4), UINT32_MAX);
+    assert_int_equal(berth_domain_config_read(other_guest, rig_seen(&rig, rig_nvme), 0, 4),
+                     UINT32_MAX);
+    assert_int_equal(rig_reach(guest), 1);
+    assert_int_equal(rig_reach(other_guest), 0);
     rig_destroy_guest(&other, other_guest);
     rig_down(&other);
     rig_expect_owner(&rig, rig_nvme, "vm1");

@@ -12,6 +12,7 @@
 
 static struct rig rig;
 static struct rig_vm vm, vm2;
+static const struct sbdf seat = {0, 2, 0x18}, seat2 = {0, 2, 0x20};
 
 /* Called once, before a section is opened, or before a write to the command register is done. */
 static void (*before_open)(void), (*before_command)(void);
@@ -63,7 +64,7 @@ static int setup(void **state)
     rig_up(&rig, hook_host);
     rig_vm_up(&rig, &vm, "vm1");
     rig_vm_up(&rig, &vm2, "vm2");
-    assert_int_equal(rig_assign(&rig, rig_nvme, vm.domain), 0);
+    assert_int_equal(rig_assign_at(&rig, rig_nvme, vm.domain, seat), 0);
     return 0;
 }
 
@@ -76,19 +77,21 @@ static int teardown(void **state)
     return 0;
 }
 
-/* ---- between the lookup in the owner's set and the section ---- */
+/* ---- between the lookup on the guest's bus and the section ---- */
 
 static void give_to_another(void)
 {
     assert_int_equal(rig_deassign(&rig, rig_nvme, vm.domain), 0);
-    assert_int_equal(rig_assign(&rig, rig_nvme, vm2.domain), 0);
+    assert_int_equal(rig_assign_at(&rig, rig_nvme, vm2.domain, seat), 0);
 }
 
+/* The status register is the hardware's: a read of it needs a section. */
 static void test_O2_a_read_that_comes_late_sees_nothing_of_the_new_owner(void **state)
 {
     (void)state;
     before_open = give_to_another;
-    assert_int_equal(berth_domain_config_read(vm.domain, rig_nvme, 0, 4), UINT32_MAX);
+    assert_int_equal(berth_domain_config_read(vm.domain, seat, COMMAND, 4), UINT32_MAX);
+    assert_null(before_open);
     rig_expect_owner(&rig, rig_nvme, "vm2");
 }
 
@@ -96,8 +99,31 @@ static void test_O2_a_write_that_comes_late_changes_nothing(void **state)
 {
     (void)state;
     before_open = give_to_another;
-    berth_domain_config_write(vm.domain, rig_nvme, COMMAND, 2, COMMAND_MASTER);
+    berth_domain_config_write(vm.domain, seat, COMMAND, 2, COMMAND_MASTER);
+    assert_null(before_open);
     rig_expect_owner(&rig, rig_nvme, "vm2");
+    assert_int_equal(rig_peek(&rig, rig_nvme, COMMAND, 2) & COMMAND_MASTER, 0);
+}
+
+static void give_anew(void)
+{
+    assert_int_equal(rig_deassign(&rig, rig_nvme, vm.domain), 0);
+    assert_int_equal(rig_assign_at(&rig, rig_nvme, vm.domain, seat2), 0);
+}
+
+/* The owner is the same again, and the view that was found is not his any more. */
+static void test_V3_a_view_that_ended_is_not_there_for_its_guest_either(void **state)
+{
+    (void)state;
+    before_open = give_anew;
+    assert_int_equal(berth_domain_config_read(vm.domain, seat, COMMAND, 4), UINT32_MAX);
+    assert_null(before_open);
+    assert_int_not_equal(berth_domain_config_read(vm.domain, seat2, COMMAND, 4), UINT32_MAX);
+    assert_int_equal(rig_deassign(&rig, rig_nvme, vm.domain), 0);
+    assert_int_equal(rig_assign_at(&rig, rig_nvme, vm.domain, seat), 0);
+    before_open = give_anew;
+    berth_domain_config_write(vm.domain, seat, COMMAND, 2, COMMAND_MASTER);
+    assert_null(before_open);
     assert_int_equal(rig_peek(&rig, rig_nvme, COMMAND, 2) & COMMAND_MASTER, 0);
 }
 
@@ -110,7 +136,8 @@ static void test_V2_a_read_that_comes_after_removal_touches_nothing(void **state
 {
     (void)state; /* the object has lost its last reference, and is still in memory */
     before_open = take_away;
-    assert_int_equal(berth_domain_config_read(vm.domain, rig_nvme, 0, 4), UINT32_MAX);
+    assert_int_equal(berth_domain_config_read(vm.domain, seat, COMMAND, 4), UINT32_MAX);
+    assert_null(before_open);
     assert_false(rig_has(&rig, rig_nvme));
 }
 
@@ -129,7 +156,7 @@ static void test_O6_contained_in_the_middle_of_a_guests_write(void **state)
 {
     (void)state;
     before_command = flood;
-    berth_domain_config_write(vm.domain, rig_nvme, COMMAND, 2, 6);
+    berth_domain_config_write(vm.domain, seat, COMMAND, 2, 6);
     assert_null(before_command);
     assert_true(rig_info(&rig, rig_nvme).contained);
     assert_int_equal(rig_peek(&rig, rig_nvme, COMMAND, 2) & COMMAND_MASTER, 0);
@@ -180,6 +207,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_O2_a_read_that_comes_late_sees_nothing_of_the_new_owner),
         TEST(test_O2_a_write_that_comes_late_changes_nothing),
+        TEST(test_V3_a_view_that_ended_is_not_there_for_its_guest_either),
         TEST(test_V2_a_read_that_comes_after_removal_touches_nothing),
         TEST(test_O6_contained_in_the_middle_of_a_guests_write),
         TEST(test_O6_contained_while_a_transition_restores_registers),

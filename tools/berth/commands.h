@@ -27,15 +27,22 @@ enum command_option {
     OPTION_FAIL_COUNT = 1u << 6,
     OPTION_OFF = 1u << 7,
     OPTION_VF_OF = 1u << 8,
+    OPTION_AT = 1u << 9,
+    OPTION_PORTS = 1u << 10,
+    OPTION_BUSES = 1u << 11,
+    OPTION_GUEST = 1u << 12,
+    OPTION_REGISTERS = 1u << 13,
+    OPTION_HANDLED = 1u << 14,
 };
 
 struct command_word {
     const char *param; /* what the method calls it */
     enum value_kind kind;
     bool optional;
+    bool repeated; /* the last word: any number of them, as a list */
 };
 
-#define COMMAND_WORDS_MAX 3
+#define COMMAND_WORDS_MAX 4
 
 struct command_line;
 
@@ -76,12 +83,21 @@ int command_run(const struct command *command, int argc, char **argv);
 json_t *command_call(const struct command_line *line, struct client *client, const char *method,
                      json_t *params, int *code);
 
+/** Calls the method of @line until its last page, and adds what is in @list of each to @whole.
+ * @params  consumed. Returns the exit code. */
+int command_pages(const struct command_line *line, struct client *client, const char *list,
+                  const char *after, json_t *params, json_t *whole);
+
+/** Prints the result in the form that was asked for. */
+void command_print(const struct command_line *line, json_t *result);
+
 /** Prints JSON for programs: one document. */
 void json_print(const json_t *value);
 
 int run_devices(const struct command_line *line, struct client *client);
 int run_domains(const struct command_line *line, struct client *client);
 int run_watch(const struct command_line *line, struct client *client);
+int run_dump(const struct command_line *line, struct client *client);
 
 void print_devices(const struct command_line *line, json_t *result);
 void print_tree(const struct command_line *line, json_t *result);
@@ -97,6 +113,10 @@ void print_plugged(const struct command_line *line, json_t *result);
 void print_master(const struct command_line *line, json_t *result);
 void print_dma(const struct command_line *line, json_t *result);
 void print_irq(const struct command_line *line, json_t *result);
+void print_bar(const struct command_line *line, json_t *result);
+void print_error(const struct command_line *line, json_t *result);
+void print_registers(const struct command_line *line, json_t *result);
+void print_dump(const struct command_line *line, json_t *result);
 void print_counters(const struct command_line *line, json_t *result);
 
 int cmd_serve(int argc, char **argv);

@@ -24,6 +24,12 @@ enum {
     KEY_FAIL_COUNT,
     KEY_OFF,
     KEY_VF_OF,
+    KEY_AT,
+    KEY_PORTS,
+    KEY_BUSES,
+    KEY_GUEST,
+    KEY_REGISTERS,
+    KEY_HANDLED,
 };
 
 struct option_spec {
@@ -61,6 +67,17 @@ static const struct option_spec specs[] = {
      "count", VALUE_NUMBER},
     {OPTION_VF_OF, {"vf-of", KEY_VF_OF, "PF", 0, "It is a virtual function of this device", 0},
      "pf", VALUE_SBDF},
+    {OPTION_AT, {"at", KEY_AT, "BDF", 0, "Where the guest sees it", 0}, "at", VALUE_SBDF},
+    {OPTION_PORTS, {"ports", KEY_PORTS, "N", 0, "Hot-plug ports on its first bus, at most 31", 0},
+     "ports", VALUE_NUMBER},
+    {OPTION_BUSES, {"buses", KEY_BUSES, "N", 0, "Root buses, at most 128 (8)", 0},
+     "buses", VALUE_NUMBER},
+    {OPTION_GUEST, {"guest", KEY_GUEST, "DOMAIN", 0, "As this guest sees it, at its addresses", 0},
+     "domain", VALUE_NAME},
+    {OPTION_REGISTERS, {"count", KEY_REGISTERS, "N", 0, "So many registers, one behind the other", 0},
+     "count", VALUE_NUMBER},
+    {OPTION_HANDLED, {"handled", KEY_HANDLED, NULL, 0, "Its driver has handled INTx: end it", 0},
+     "on", VALUE_FALSE},
     {OPTION_OFF, {"off", KEY_OFF, NULL, 0, "Let it come back again", 0}, "on", VALUE_FALSE},
 };
 /* clang-format on */
@@ -109,15 +126,36 @@ static void option_set(struct command_line *line, const struct option_spec *spec
     json_object_set_new(line->params, spec->param, value);
 }
 
+/* Words behind the last one that a command has belong to it, if it may be repeated. */
+static const struct command_word *word_at(const struct command *command, unsigned index)
+{
+    const struct command_word *words = command->words;
+    unsigned last = 0;
+
+    while (last + 1 < COMMAND_WORDS_MAX && words[last + 1].param)
+        last++;
+    if (index <= last && words[index].param)
+        return &words[index];
+    return index > last && words[last].repeated ? &words[last] : NULL;
+}
+
 static void word_set(struct command_line *line, unsigned index, const char *text,
                      struct argp_state *state)
 {
-    const struct command_word *word = &line->command->words[index];
+    const struct command_word *word = word_at(line->command, index);
+    json_t *value, *list;
 
-    if (index >= COMMAND_WORDS_MAX || !word->param)
+    if (!word)
         argp_error(state, "\"%.64s\" is one word too many", text);
-    json_object_set_new(line->params, word->param,
-                        argument_parse(word->kind, word->param, text, state));
+    value = argument_parse(word->kind, word->param, text, state);
+    if (!word->repeated) {
+        json_object_set_new(line->params, word->param, value);
+        return;
+    }
+    list = json_object_get(line->params, word->param);
+    if (!list)
+        json_object_set_new(line->params, word->param, list = json_array());
+    json_array_append_new(list, value);
 }
 
 static void words_check(const struct command_line *line, unsigned given, struct argp_state *state)

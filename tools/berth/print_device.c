@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "tools/berth/commands.h"
+#include "tools/berth/print.h"
 #include "tools/berth/table.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -48,9 +49,13 @@ static void cell_state(const json_t *row, const char *key, char text[TABLE_CELL_
 void print_devices(const struct command_line *line, json_t *result)
 {
     static const struct column columns[] = {
-        {"ADDRESS", cell_value, "sbdf", false},  {"TYPE", cell_value, "type", false},
-        {"OWNER", cell_value, "owner", false},   {"STATE", cell_state, "state", false},
-        {"NUMA", cell_value, "numa_node", true}, {"CLASS", cell_value, "class_name", false},
+        {"ADDRESS", cell_value, "sbdf", false},
+        {"TYPE", cell_value, "type", false},
+        {"OWNER", cell_value, "owner", false},
+        {"IN THE GUEST", cell_value, "guest_address", false},
+        {"STATE", cell_state, "state", false},
+        {"NUMA", cell_value, "numa_node", true},
+        {"CLASS", cell_value, "class_name", false},
         {"NAME", cell_name, NULL, false},
     };
 
@@ -79,6 +84,16 @@ static void cell_owner(const json_t *row, const char *key, char text[TABLE_CELL_
              string_of(row, "owner_kind"), number_of(row, "owner_id"));
 }
 
+/* "as 0000:00:01.0 in vm1" */
+static void cell_guest(const json_t *row, const char *key, char text[TABLE_CELL_SIZE])
+{
+    const char *address = string_of(row, key);
+
+    *text = '\0';
+    if (*address)
+        snprintf(text, TABLE_CELL_SIZE, "as %s in %s", address, string_of(row, "owner"));
+}
+
 static void cell_vfs(const json_t *row, const char *key, char text[TABLE_CELL_SIZE])
 {
     *text = '\0';
@@ -105,6 +120,7 @@ void print_device(const struct command_line *line, json_t *result)
         {"Type", cell_value, "type", false},
         {"State", cell_state, "state", false},
         {"Owner", cell_owner, "owner", false},
+        {"In the guest", cell_guest, "guest_address", false},
         {"NUMA node", cell_value, "numa_node", false},
         {"IOMMU group", cell_value, "iommu_group", false},
         {"Bridge above", cell_value, "parent", false},
@@ -128,6 +144,7 @@ void print_device(const struct command_line *line, json_t *result)
         fields[i].cell(result, fields[i].key, text);
         printf("%-18s %s\n", fields[i].title, *text ? text : "-");
     }
+    print_guest(json_object_get(result, "guest"));
 }
 
 /* ---- who holds it ---- */
@@ -184,7 +201,9 @@ void print_owner(const struct command_line *line, json_t *result)
         printf("%s could be assigned to %s\n", string_of(result, "sbdf"),
                string_of(line->params, "domain"));
     else
-        printf("%s belongs to %s\n", string_of(result, "sbdf"), string_of(result, "owner"));
+        printf("%s belongs to %s%s%s\n", string_of(result, "sbdf"), string_of(result, "owner"),
+               *string_of(result, "guest_address") ? ", as " : "",
+               string_of(result, "guest_address"));
 }
 
 void print_removed(const struct command_line *line, json_t *result)

@@ -70,9 +70,26 @@ void print_dma(const struct command_line *line, json_t *result)
 
 void print_irq(const struct command_line *line, json_t *result)
 {
+    const json_t *message = json_object_get(result, "message");
+
     (void)line;
     print_reached("interrupt", result);
+    if (json_is_object(message))
+        printf(" as %s at %s", string_of(message, "data"), string_of(message, "address"));
     putchar('\n');
+}
+
+void print_bar(const struct command_line *line, json_t *result)
+{
+    (void)line;
+    printf("%s %s\n", string_of(result, "way"), string_of(result, "value"));
+}
+
+void print_error(const struct command_line *line, json_t *result)
+{
+    (void)line;
+    printf("%s had a %s error, and belongs to %s\n", string_of(result, "device"),
+           string_of(result, "error"), string_of(result, "owner"));
 }
 
 void print_counters(const struct command_line *line, json_t *result)

@@ -72,7 +72,7 @@ json_t *command_call(const struct command_line *line, struct client *client, con
     return result;
 }
 
-static void result_print(const struct command_line *line, json_t *result)
+void command_print(const struct command_line *line, json_t *result)
 {
     if (line->json)
         json_print(result);
@@ -87,28 +87,31 @@ static int run_once(const struct command_line *line, struct client *client)
         command_call(line, client, line->command->method, json_incref(line->params), &code);
 
     if (result)
-        result_print(line, result);
+        command_print(line, result);
     json_decref(result);
     return code;
 }
 
 /* ---- lists come in pages ---- */
 
-static json_t *page_params(const char *after, json_t *next)
+static json_t *page_params(json_t *params, const char *after, json_t *next)
 {
-    return next ? json_pack("{s:O}", after, next) : NULL;
+    json_t *page = json_copy(params);
+
+    if (next)
+        json_object_set(page, after, next);
+    return page;
 }
 
-static int run_pages(const struct command_line *line, struct client *client, const char *list,
-                     const char *after)
+int command_pages(const struct command_line *line, struct client *client, const char *list,
+                  const char *after, json_t *params, json_t *whole)
 {
-    json_t *whole = json_pack("{s:[]}", list);
     json_t *next = NULL;
     int code;
 
     do {
-        json_t *page =
-            command_call(line, client, line->command->method, page_params(after, next), &code);
+        json_t *page = command_call(line, client, line->command->method,
+                                    page_params(params, after, next), &code);
 
         json_decref(next);
         next = json_incref(json_object_get(page, "next"));
@@ -116,8 +119,18 @@ static int run_pages(const struct command_line *line, struct client *client, con
         json_decref(page);
     } while (code == EXIT_SUCCESS && next && !json_is_null(next));
     json_decref(next);
+    json_decref(params);
+    return code;
+}
+
+static int run_pages(const struct command_line *line, struct client *client, const char *list,
+                     const char *after)
+{
+    json_t *whole = json_pack("{s:[]}", list);
+    int code = command_pages(line, client, list, after, json_object(), whole);
+
     if (code == EXIT_SUCCESS)
-        result_print(line, whole);
+        command_print(line, whole);
     json_decref(whole);
     return code;
 }

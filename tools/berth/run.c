@@ -9,11 +9,25 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "front/control/guests.h"
 #include "tools/berth/commands.h"
 #include "tools/berth/run_stage.h"
 #include "tools/berth/table.h"
 
 /* ---- setting the stage ---- */
+
+static int guest_view_set(struct run_guest *guest)
+{
+    const struct berth_view_config view = {
+        .ops = &recorder_ops,
+        .context = &guest->recorder,
+        .windows = guest_windows,
+        .window_count = GUEST_WINDOWS,
+        .no_host_bridge = true,
+    };
+
+    return berth_domain_set_view(guest->domain, &view);
+}
 
 static int guests_create(struct run_stage *stage)
 {
@@ -26,8 +40,11 @@ static int guests_create(struct run_stage *stage)
         guest->stage = stage;
         guest->index = i;
         sem_init(&guest->bell, 0, 0);
+        recorder_init(&guest->recorder);
         error = berth_domain_create(stage->machine.machine, names[i], &guest_ops, guest,
                                     &guest->domain);
+        if (!error)
+            error = guest_view_set(guest);
     }
     return error;
 }
@@ -311,6 +328,8 @@ static void stage_free(struct run_stage *stage)
     for (unsigned i = 0; i < GUESTS * VCPUS; i++)
         free(stage->vcpus[i].accesses);
     run_machine_free(&stage->machine);
+    for (unsigned i = 0; i < GUESTS; i++)
+        recorder_destroy(&stage->guests[i].recorder);
     flaws_destroy(&stage->flaws);
     free(stage->slots);
     free(stage);

@@ -54,6 +54,11 @@ enum run_flaw {
     FLAW_STALE,        /* DMA by a translation that should have been flushed (O2) */
     FLAW_MASTERING,    /* a removed or contained device masters the bus (R2, O6) */
     FLAW_RESETTING,    /* a function was touched in its reset (M09) */
+    FLAW_DECODE_OFF,   /* a BAR was touched that its function does not decode (M14) */
+    FLAW_MAPPED,       /* a guest reaches what is not its own, or what it must not (R2, M42) */
+    FLAW_INJECTED,     /* a guest was told of an interrupt of a device that is not its own (M30) */
+    FLAW_MESSAGE,      /* the message that it was told of is none of its own (M32) */
+    FLAW_FORGED,       /* a message was sent that nobody is bound to (M32) */
     FLAW_FREED_IN_USE, /* a space was freed while a context led to it (O5) */
     FLAW_GAP,          /* a context was left open between two owners (O1) */
     FLAW_WALK,         /* an iteration went back or did not end (C2) */
@@ -64,6 +69,7 @@ enum run_flaw {
     FLAW_SPACES,
     FLAW_MAPPINGS,
     FLAW_CLAIMS,
+    FLAW_BINDINGS,
     FLAW_REFERENCES, /* references were left at the end (C5) */
     FLAW_COUNT
 };
@@ -95,6 +101,8 @@ struct run_excuse {
     uint64_t spaces_left; /* so many could not be freed, and that was reported (O5) */
     bool gaps;            /* contexts of broken devices are cleared, and set again later */
     bool resetting;       /* functions that hang in a reset are given up, and tried again */
+    bool decode;          /* functions that went and came unseen have lost their registers */
+    bool bindings;        /* of a device that broke with the steps that would have ended them */
 };
 
 /** Counts what the simulated machine saw and should not have seen, in all its life. */
@@ -138,6 +146,7 @@ enum run_flaw read_judge(uint32_t before, uint32_t after, unsigned guest, uint32
 /* ---- the machine under test (run_machine.c) ---- */
 
 #define EVENT_KINDS (BERTH_EVENT_MISUSE + 1)
+#define RUN_IRQ_RESULTS (BERTH_IRQ_DROPPED + 1)
 
 struct run_machine {
     struct capture capture;
@@ -148,6 +157,7 @@ struct run_machine {
     struct sim_counters full;  /* with all of them */
     unsigned functions;        /* that were added */
     _Atomic uint64_t events[EVENT_KINDS];
+    _Atomic uint64_t interrupts[RUN_IRQ_RESULTS]; /* what became of those that got through */
 };
 
 /**

@@ -108,6 +108,19 @@ static void dma_try_removed(struct run_admin *admin, const struct run_slot *slot
 
 /* ---- removal and what has to hold afterwards ---- */
 
+/* R2: nobody reaches the BARs of a device that was taken away. */
+static void maps_check(struct run_stage *stage, const struct run_slot *slot)
+{
+    struct recorder_piece piece;
+    char at[SBDF_TEXT_SIZE];
+
+    for (unsigned i = 0; i < GUESTS; i++) {
+        if (recorder_has(&stage->guests[i].recorder, slot->sbdf, &piece))
+            flaw_found(&stage->flaws, FLAW_MAPPED, "BAR %u of %s, still in %s", piece.bar,
+                       sbdf_format(slot->sbdf, at), berth_domain_name(stage->guests[i].domain));
+    }
+}
+
 static void removed_check(struct run_admin *admin, const struct run_slot *slot, struct pcidev *dev)
 {
     struct run_stage *stage = admin->stage;
@@ -126,6 +139,7 @@ static void removed_check(struct run_admin *admin, const struct run_slot *slot, 
     if (found)
         flaw_found(&stage->flaws, FLAW_ENTERED, "%s was found again", at);
     pcidev_put(found, tag_admin);
+    maps_check(stage, slot);
     dma_try_removed(admin, slot);
 }
 
@@ -175,7 +189,7 @@ static bool slot_move(struct run_stage *stage, const struct run_slot *slot, cons
     struct pcidev_ref ref PCIDEV_REF = {pcidev_find(stage->machine.machine, slot->sbdf, tag_admin),
                                         tag_admin};
     struct berth_refusal why;
-    const struct berth_request request = {.why = &why};
+    const struct berth_request request = {.why = &why, .guest_address = &slot->guest_at};
 
     return ref.dev && expect(stage, what, op(ref.dev, domain, &request), &why);
 }
@@ -218,6 +232,7 @@ static bool life_handed_on(struct run_admin *admin, struct run_slot *slot, unsig
     if (!slot_move(stage, slot, "deassign", pcidev_deassign, stage->guests[guest].domain))
         return false;
     slot_tell(slot, LENT_NOT, 0);
+    maps_check(stage, slot);
     dev = pcidev_find(stage->machine.machine, slot->sbdf, tag_admin);
     if (dev)
         dma_try_quarantined(admin, slot, dev);

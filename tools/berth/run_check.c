@@ -23,6 +23,11 @@ static const struct {
     [FLAW_MASTERING] = {"mastering",
                         "removed, quarantined or contained devices with bus mastering on (R2, O6)"},
     [FLAW_RESETTING] = {"touch-in-reset", "touches of functions in reset (M09)"},
+    [FLAW_DECODE_OFF] = {"bar-not-decoded", "touches of BARs with decode off (M14)"},
+    [FLAW_MAPPED] = {"mapped", "BARs that a guest should not reach (R2, M42)"},
+    [FLAW_INJECTED] = {"injected", "interrupts of devices of others (M30)"},
+    [FLAW_MESSAGE] = {"message", "messages that the guest has not programmed (M32)"},
+    [FLAW_FORGED] = {"forged", "messages of devices that are not bound (M32)"},
     [FLAW_FREED_IN_USE] = {"space-freed-in-use", "spaces freed while in use (O5)"},
     [FLAW_GAP] = {"attach-gap", "contexts left open between two owners (O1)"},
     [FLAW_WALK] = {"walk", "iterations that went astray (C2)"},
@@ -33,6 +38,7 @@ static const struct {
     [FLAW_SPACES] = {"spaces", "IOMMU spaces out of balance (O5)"},
     [FLAW_MAPPINGS] = {"mappings", "mappings of reserved memory out of balance (M24)"},
     [FLAW_CLAIMS] = {"claims", "claims out of balance (R7)"},
+    [FLAW_BINDINGS] = {"bindings", "bindings of interrupts out of balance (M30)"},
     [FLAW_REFERENCES] = {"references", "references left (C5)"},
 };
 
@@ -78,6 +84,12 @@ void flaws_of_counters(struct run_flaws *flaws, const struct sim_counters *now,
     flaw_add(flaws, FLAW_TOUCH, now->touches_after_release);
     if (!excuse->resetting)
         flaw_add(flaws, FLAW_RESETTING, now->touches_resetting);
+    if (!excuse->decode)
+        flaw_add(flaws, FLAW_DECODE_OFF, now->bar_decode_off);
+    if (!excuse->bindings) {
+        flaw_add(flaws, FLAW_FORGED, now->interrupts_forged);
+        flaw_add(flaws, FLAW_BINDINGS, now->bindings_misused);
+    }
     flaw_add(flaws, FLAW_FREED_IN_USE, now->spaces_freed_in_use);
     if (!excuse->gaps)
         flaw_add(flaws, FLAW_GAP, now->attach_gaps);
@@ -99,6 +111,7 @@ void flaws_of_balance(struct run_flaws *flaws, const struct sim_counters *then,
     compare(flaws, FLAW_SPACES, then->spaces, excused ? then->spaces : now->spaces);
     compare(flaws, FLAW_MAPPINGS, then->mappings, now->mappings);
     compare(flaws, FLAW_CLAIMS, then->claims, now->claims);
+    compare(flaws, FLAW_BINDINGS, then->bindings, now->bindings);
 }
 
 /* ---- the verdict ---- */

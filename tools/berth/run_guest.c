@@ -5,6 +5,9 @@
  */
 #include <errno.h>
 
+#include <berth/vpci.h>
+
+#include "front/control/guests.h"
 #include "tools/berth/run_stage.h"
 
 static const char tag_guest[] = "guest";
@@ -13,12 +16,14 @@ static const char tag_guest[] = "guest";
 
 #define VENDOR_ID 0x00
 #define COMMAND 0x04
+#define COMMAND_MEMORY 0x2u
 #define COMMAND_MASTER 0x4u
 #define CLASS_REVISION 0x08
 #define BAR0 0x10
 #define INTERRUPT_LINE 0x3c
 #define EXTENDED 0x100
 #define WRITE_ONE_IN 64
+#define BAR_ROOM UINT64_C(0x800000)
 
 /* What a driver reads all day. Of these, class and revision never change and are known. */
 static const struct {
@@ -51,7 +56,7 @@ static void vcpu_read(struct run_guest *guest, const struct run_slot *slot, unsi
 {
     unsigned reg = reads[choice].reg, length = reads[choice].length;
     uint32_t before = atomic_load_explicit(&slot->lent, memory_order_acquire);
-    uint32_t value = berth_domain_config_read(guest->domain, slot->sbdf, reg, length);
+    uint32_t value = (uint32_t)berth_domain_config_read(guest->domain, slot->guest_at, reg, length);
     uint32_t after, expected;
     enum run_flaw flaw;
 
@@ -64,19 +69,32 @@ static void vcpu_read(struct run_guest *guest, const struct run_slot *slot, unsi
         read_report(guest, slot, flaw, reg, value);
 }
 
-/* A driver that turns bus mastering on, one that probes what it may not write. */
+/* Each slot has room for BARs of usual size; a larger one is refused, which is as good a write. */
+static uint64_t bar_address(const struct run_slot *slot)
+{
+    return GUEST_MEMORY_START + slot->index * BAR_ROOM;
+}
+
+/* A driver that turns its device on, one that turns it off, one that sizes its BAR. */
 static void vcpu_write(struct run_guest *guest, const struct run_slot *slot, struct chance *chance)
 {
-    switch (chance_below(chance, 4)) {
+    struct berth_domain *domain = guest->domain;
+
+    switch (chance_below(chance, 5)) {
     case 0:
-        berth_domain_config_write(guest->domain, slot->sbdf, INTERRUPT_LINE, 1,
+        berth_domain_config_write(domain, slot->guest_at, INTERRUPT_LINE, 1,
                                   chance_below(chance, 256));
         break;
     case 1:
-        berth_domain_config_write(guest->domain, slot->sbdf, BAR0, 4, UINT32_MAX);
+        berth_domain_config_write(domain, slot->guest_at, BAR0, 4, UINT32_MAX);
+        break;
+    case 2:
+        berth_domain_config_write(domain, slot->guest_at, BAR0, 8, bar_address(slot));
+        berth_domain_config_write(domain, slot->guest_at, COMMAND, 2,
+                                  COMMAND_MEMORY | COMMAND_MASTER);
         break;
     default:
-        berth_domain_config_write(guest->domain, slot->sbdf, COMMAND, 2, COMMAND_MASTER);
+        berth_domain_config_write(domain, slot->guest_at, COMMAND, 2, COMMAND_MASTER);
         break;
     }
 }

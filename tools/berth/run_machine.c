@@ -69,12 +69,22 @@ static void event_count(void *context, const struct berth_event *event)
         atomic_fetch_add_explicit(&m->events[event->kind], 1, memory_order_relaxed);
 }
 
+static void interrupt_tell(void *context, const struct berth_irq *irq, unsigned vector)
+{
+    struct run_machine *m = context;
+    enum berth_irq_result result = berth_machine_interrupt(m->machine, irq, vector);
+
+    atomic_fetch_add_explicit(&m->interrupts[result], 1, memory_order_relaxed);
+}
+
 static int build(struct run_machine *m, const struct sim_options *options,
                  char problem[RUN_LINE_SIZE])
 {
     struct berth_machine_config config = {
         .host = &sim_host_ops,
+        .bars = &sim_bar_ops,
         .iommu = &sim_iommu_ops,
+        .irqs = &sim_irq_ops,
         .event = event_count,
         .event_context = m,
     };
@@ -82,9 +92,11 @@ static int build(struct run_machine *m, const struct sim_options *options,
     int result = sim_create(&m->capture, options, &m->sim, &error);
 
     if (!result) {
-        config.host_context = config.iommu_context = m->sim;
+        config.host_context = config.iommu_context = config.irq_context = m->sim;
         result = berth_machine_create(&config, &m->machine);
     }
+    if (!result)
+        sim_on_interrupt(m->sim, interrupt_tell, m);
     if (result)
         snprintf(problem, RUN_LINE_SIZE, "the machine cannot be built: %s",
                  error.text[0] ? error.text : strerror(-result));
@@ -153,7 +165,10 @@ void run_machine_close(struct run_machine *m, struct run_flaws *flaws,
 {
     const struct sim_counters nothing = {0};
     struct sim_counters now;
-    unsigned left = berth_machine_destroy(m->machine);
+    unsigned left;
+
+    sim_on_interrupt(m->sim, NULL, NULL);
+    left = berth_machine_destroy(m->machine);
 
     m->machine = NULL;
     if (left)

@@ -11,6 +11,7 @@ static const char tag_slots[] = "run";
 
 /* A table of more lines helps nobody. */
 #define SLOTS_MAX 64u
+#define SLOTS_PER_BUS 32u
 
 /* ---- what a surprise would take along ---- */
 
@@ -60,6 +61,12 @@ static void name_set(struct names *names, const struct pcidev_info *info, char *
                  info->device);
 }
 
+/* One device after the other, each in a slot of its own, as SLOTS_MAX fit on a few buses. */
+static struct sbdf slot_address(unsigned index)
+{
+    return sbdf_make(0, (uint8_t)(index / SLOTS_PER_BUS), index % SLOTS_PER_BUS, 0);
+}
+
 static void slot_fill(struct run_stage *stage, struct names *names, struct pcidev *dev)
 {
     struct run_slot *slot = &stage->slots[stage->slot_count++];
@@ -67,6 +74,8 @@ static void slot_fill(struct run_stage *stage, struct names *names, struct pcide
 
     pcidev_snapshot(dev, &info);
     slot->sbdf = info.sbdf;
+    slot->index = stage->slot_count - 1;
+    slot->guest_at = slot_address(slot->index);
     slot->class_revision = info.class_code << 8 | info.revision;
     slot->alone = is_alone(stage->machine.machine, &info);
     name_set(names, &info, slot->name);

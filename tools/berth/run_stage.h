@@ -12,7 +12,9 @@
 #include <semaphore.h>
 
 #include <berth/pcidev.h>
+#include <berth/vpci.h>
 
+#include "front/control/recorder.h"
 #include "tools/berth/run.h"
 
 #define GUESTS 2
@@ -25,6 +27,8 @@ struct run_slot {
     _Alignas(64) _Atomic uint32_t lent; /* lent_word(), written by its admin */
     _Atomic bool asked;                 /* R4: its guest is to let go */
     struct sbdf sbdf;
+    struct sbdf guest_at; /* where each of the guests sees it */
+    unsigned index;
     uint32_t class_revision; /* what every guest that has it can read */
     bool alone;              /* pulling it pulls nothing else */
     char name[SLOT_NAME_SIZE];
@@ -41,7 +45,8 @@ struct run_guest {
     struct run_stage *stage;
     struct berth_domain *domain;
     unsigned index;
-    sem_t bell; /* R4: rings when a device is to be let go */
+    struct recorder recorder; /* what it can reach */
+    sem_t bell;               /* R4: rings when a device is to be let go */
 };
 
 struct run_vcpu {

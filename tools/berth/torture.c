@@ -19,17 +19,35 @@
  */
 #define WARP_TURN_NS (500 * RUN_MS)
 
+#define CAP_MSI 0x05
+#define CAP_MSIX 0x11
+
 /* ---- one thread ---- */
 
+static unsigned op_count(const struct torture_op *table)
+{
+    unsigned count = 0;
+
+    while (table[count].name)
+        count++;
+    return count;
+}
+
+/* Behind the last one of a table comes the next table; the last table ends without a name. */
 static const struct torture_op *op_of(unsigned index)
 {
-    unsigned transitions = 0;
+    static const struct torture_op *const tables[] = {torture_transitions, torture_probes,
+                                                      torture_accesses, torture_drivers};
+    unsigned last = sizeof(tables) / sizeof(tables[0]) - 1;
 
-    while (transitions < index && torture_transitions[transitions].name)
-        transitions++;
-    /* behind the last one of the first table comes the second one, which ends without a name */
-    return torture_transitions[transitions].name ? &torture_transitions[transitions]
-                                                 : &torture_probes[index - transitions];
+    for (unsigned i = 0; i < last; i++) {
+        unsigned count = op_count(tables[i]);
+
+        if (index < count)
+            return &tables[i][index];
+        index -= count;
+    }
+    return &tables[last][index];
 }
 
 static unsigned op_weight(const struct torture *torture, const struct torture_op *op)
@@ -75,6 +93,7 @@ static void torturer_run(struct worker *worker, void *context)
     t->worker = worker;
     while (!atomic_load_explicit(&t->torture->stop, memory_order_relaxed))
         op_run(t);
+    torture_continue(t, true);
     for (unsigned i = 0; i < TORTURE_HANDLES; i++) {
         if (t->handles[i])
             pcidev_handle_close(t->handles[i]);
@@ -199,6 +218,74 @@ static json_t *operations_json(const struct torture *torture)
     return list;
 }
 
+static uint64_t maps_sum(struct torture *torture, bool unmaps)
+{
+    uint64_t sum = 0;
+
+    for (unsigned i = 0; i < TORTURE_GUESTS; i++) {
+        struct recorder *recorder = &torture->guests[i].recorder;
+
+        pthread_mutex_lock(&recorder->lock);
+        sum += unmaps ? recorder->unmaps : recorder->maps;
+        pthread_mutex_unlock(&recorder->lock);
+    }
+    return sum;
+}
+
+/* What guests did, and what they were given. */
+static json_t *counts_json(struct torture *torture)
+{
+    const struct torture_counts *c = &torture->counts;
+    const _Atomic uint64_t *irqs = torture->machine.interrupts;
+    const struct {
+        const char *name;
+        uint64_t value;
+    } counts[] = {
+        {"config_accesses", atomic_load(&c->config)},
+        {"bar_accesses", atomic_load(&c->bars)},
+        {"table_writes", atomic_load(&c->tables)},
+        {"vcpus_held", atomic_load(&c->held)},
+        {"vcpus_stopped", atomic_load(&c->stopped)},
+        {"maps", maps_sum(torture, false)},
+        {"unmaps", maps_sum(torture, true)},
+        {"interrupts_injected", atomic_load(&c->injected)},
+        {"interrupts_intx", atomic_load(&c->lines)},
+        {"interrupts_pending", atomic_load(&irqs[BERTH_IRQ_PENDING])},
+        {"interrupts_dropped", atomic_load(&irqs[BERTH_IRQ_DROPPED])},
+        {"errors", atomic_load(&c->errors)},
+    };
+    json_t *json = json_object();
+
+    for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++)
+        json_object_set_new(json, counts[i].name, json_integer((json_int_t)counts[i].value));
+    return json;
+}
+
+static const char *count_short(const json_t *counts, const char *name, char text[16])
+{
+    return number_short((double)json_integer_value(json_object_get(counts, name)), text);
+}
+
+static void counts_print(const json_t *counts)
+{
+    char text[5][16];
+
+    printf("guests: %s config accesses, %s BAR accesses, %s writes of MSI-X entries, "
+           "%s maps, %s unmaps\n",
+           count_short(counts, "config_accesses", text[0]),
+           count_short(counts, "bar_accesses", text[1]),
+           count_short(counts, "table_writes", text[2]), count_short(counts, "maps", text[3]),
+           count_short(counts, "unmaps", text[4]));
+    printf("virtual CPUs: %s times held back, %s times ended like that; %s errors of devices\n",
+           count_short(counts, "vcpus_held", text[0]),
+           count_short(counts, "vcpus_stopped", text[1]), count_short(counts, "errors", text[2]));
+    printf("interrupts: %s injected, %s by INTx, %s pending, %s dropped\n",
+           count_short(counts, "interrupts_injected", text[0]),
+           count_short(counts, "interrupts_intx", text[1]),
+           count_short(counts, "interrupts_pending", text[2]),
+           count_short(counts, "interrupts_dropped", text[3]));
+}
+
 static void report_print(const json_t *report)
 {
     static const struct column columns[] = {
@@ -216,6 +303,7 @@ static void report_print(const json_t *report)
            json_integer_value(json_object_get(report, "broken")),
            json_integer_value(json_object_get(report, "contained")),
            json_integer_value(json_object_get(report, "crashed")));
+    counts_print(json_object_get(report, "guests"));
     report_verdict_print(report);
 }
 
@@ -227,17 +315,18 @@ static json_t *event_json(const struct torture *torture, enum berth_event_kind k
 static int report(struct torture *torture)
 {
     const struct run_proof proof = {
-        .accesses = atomic_load(&torture->accesses),
+        .accesses = atomic_load(&torture->counts.config) + atomic_load(&torture->counts.bars),
         .removals = atomic_load(&torture->removals),
         .interrupted = interrupt_seen(),
     };
-    json_t *json = json_pack(
-        "{s:s, s:I, s:i, s:b, s:o, s:I, s:o, s:o, s:o}", "machine", torture->machine.title, "seed",
-        (json_int_t)torture->options.seed, "threads", (int)torture->options.threads, "fail",
-        torture->options.fail, "operations", operations_json(torture), "removals",
-        (json_int_t)proof.removals, "broken", event_json(torture, BERTH_EVENT_BROKEN), "contained",
-        event_json(torture, BERTH_EVENT_CONTAINED), "crashed",
-        event_json(torture, BERTH_EVENT_CRASHED));
+    json_t *json =
+        json_pack("{s:s, s:I, s:i, s:b, s:o, s:o, s:I, s:o, s:o, s:o}", "machine",
+                  torture->machine.title, "seed", (json_int_t)torture->options.seed, "threads",
+                  (int)torture->options.threads, "fail", torture->options.fail, "operations",
+                  operations_json(torture), "guests", counts_json(torture), "removals",
+                  (json_int_t)proof.removals, "broken", event_json(torture, BERTH_EVENT_BROKEN),
+                  "contained", event_json(torture, BERTH_EVENT_CONTAINED), "crashed",
+                  event_json(torture, BERTH_EVENT_CRASHED));
     int code = report_verdict(json, &torture->flaws, &proof);
 
     if (torture->options.json)
@@ -253,6 +342,25 @@ static int report(struct torture *torture)
 static void fault_tell(void *context, struct sbdf rid)
 {
     (void)berth_machine_fault(context, rid);
+}
+
+/* What the captured machine's drivers had turned on: here nothing is bound for them. */
+static void messages_off(struct torture *torture)
+{
+    const struct capture *capture = &torture->machine.capture;
+    struct place place = {.machine = torture->machine.machine};
+
+    for (size_t i = 0; i < capture->count; i++) {
+        unsigned msi, msix;
+
+        place.at = capture->functions[i].sbdf;
+        msi = place_capability(&place, CAP_MSI);
+        msix = place_capability(&place, CAP_MSIX);
+        if (msi)
+            place_write(&place, msi + 2, 2, 0);
+        if (msix)
+            place_write(&place, msix + 2, 2, 0);
+    }
 }
 
 static int prepare(struct torture *torture)
@@ -273,6 +381,7 @@ static int prepare(struct torture *torture)
         torture->torturers[i].chance = chance_make(torture->options.seed, i);
     }
     atomic_store(&torture->failing, torture->options.fail);
+    messages_off(torture);
     sim_on_fault(torture->machine.sim, fault_tell, torture->machine.machine);
     return berth_domain_create(torture->machine.machine, "stranger", NULL, NULL,
                                &torture->stranger);
@@ -313,6 +422,7 @@ static void torture_free(struct torture *torture)
 {
     berth_domain_put(torture->stranger);
     run_machine_free(&torture->machine);
+    torture_guests_destroy(torture);
     flaws_destroy(&torture->flaws);
     free(torture->asked);
     free(torture->torturers);
@@ -332,6 +442,7 @@ int cmd_torture(int argc, char **argv)
     int code = EXIT_REFUSED;
 
     flaws_init(&torture.flaws);
+    torture_guests_init(&torture);
     run_options_parse(RUN_TORTURE, argc, argv, &torture.options);
     interrupt_catch();
     if (!torture.options.json)

@@ -27,7 +27,8 @@ static void mend(struct torture *torture)
     }
 }
 
-/* O6: with nobody in a transition, a device that was contained is quiet. */
+/* O6: with nobody in a transition, a device that was contained is quiet. The host's own drivers may
+ * turn it on again, and those of bridges do. */
 static void containment_check(struct torture *torture, struct pcidev *dev)
 {
     struct pcidev_section section PCIDEV_SECTION = {0};
@@ -36,7 +37,7 @@ static void containment_check(struct torture *torture, struct pcidev *dev)
     char at[SBDF_TEXT_SIZE];
 
     pcidev_snapshot(dev, &info);
-    if (!info.contained || info.disconnected || torture->options.fail ||
+    if (!info.contained || info.disconnected || info.secondary_bus || torture->options.fail ||
         !pcidev_enter(dev, torture_tag, &section) || pcidev_config_read(dev, COMMAND, 2, &command))
         return;
     if (command != 0xffff && command & COMMAND_MASTER)
@@ -126,7 +127,8 @@ static void fill(struct torture *torture)
 
 struct run_excuse torture_excuse(const struct torture *torture)
 {
-    struct run_excuse excuse = {.gaps = true, .resetting = torture->options.fail};
+    const bool fail = torture->options.fail;
+    struct run_excuse excuse = {.gaps = true, .resetting = fail, .decode = fail, .bindings = fail};
 
     if (torture->options.fail)
         excuse.spaces_left = atomic_load(&torture->machine.events[BERTH_EVENT_LEAK]);
@@ -141,6 +143,7 @@ static void balance(struct torture *torture)
     berth_machine_settle(torture->machine.machine);
     sim_counters(torture->machine.sim, &now);
     flaws_of_balance(&torture->flaws, &torture->machine.empty, &now, &excuse);
+    torture_maps_end(torture);
 }
 
 void torture_end(struct worker *worker, void *context)

@@ -229,14 +229,18 @@ static int op_answer(struct torturer *t)
 static int op_domain_create(struct torturer *t)
 {
     struct torture *torture = t->torture;
+    const unsigned index = torture_chance(t, TORTURE_GUESTS);
     struct berth_domain *guest;
-    int error = berth_domain_create(torture->machine.machine,
-                                    torture_guest_name(torture_chance(t, TORTURE_GUESTS)),
+    int error = berth_domain_create(torture->machine.machine, torture_guest_name(index),
                                     &torture_guest_ops, torture, &guest);
 
-    if (!error)
+    if (!error) {
+        /* somebody was quicker and has lent it a device: then it has the buses of everybody */
+        if (torture_view_set(torture, index, guest) == -EINVAL)
+            flaw_found(&torture->flaws, FLAW_REFUSED, "the view of a guest is refused");
         berth_domain_put(guest);
-    else if (error != -EEXIST && !torture->options.fail)
+    }
+    if (error && error != -EEXIST && !torture->options.fail)
         flaw_found(&torture->flaws, FLAW_REFUSED, "create a guest: %d", error);
     return error;
 }
@@ -314,6 +318,7 @@ static int op_pull(struct torturer *t)
     struct berth_machine *machine = torture->machine.machine;
     struct pcidev *dev;
 
+    pthread_mutex_lock(&torture->hands);
     (void)sim_vanish(torture->machine.sim, torture_place(t));
     dev = pcidev_next(machine, NULL, torture_tag);
     while (dev) { /* more may have gone than the one: a card, all behind a bridge */
@@ -324,6 +329,7 @@ static int op_pull(struct torturer *t)
         pcidev_put(dev, torture_tag);
         dev = pcidev_next(machine, &at, torture_tag);
     }
+    pthread_mutex_unlock(&torture->hands);
     return 0;
 }
 
@@ -336,7 +342,9 @@ static int op_return(struct torturer *t)
     struct pcidev_info info;
     struct torture_request r;
 
+    pthread_mutex_lock(&torture->hands);
     (void)sim_return(torture->machine.sim, at);
+    pthread_mutex_unlock(&torture->hands);
     ref.dev = pcidev_find(torture->machine.machine, at, torture_tag);
     if (!ref.dev)
         return add_at(t, at);

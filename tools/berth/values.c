@@ -8,6 +8,7 @@
 #include <berth/refusal.h>
 #include <berth/sbdf.h>
 
+#include "front/control/arguments.h"
 #include "tools/berth/values.h"
 
 static json_t *sbdf_value(const char *text)
@@ -53,6 +54,13 @@ static json_t *seconds_value(const char *text)
     return end == text || *end || !isfinite(seconds) ? NULL : json_real(seconds);
 }
 
+static json_t *register_value(const char *text)
+{
+    struct argument_register reg;
+
+    return register_parse(text, &reg) ? NULL : json_string(text);
+}
+
 json_t *value_parse(enum value_kind kind, const char *text)
 {
     switch (kind) {
@@ -66,6 +74,8 @@ json_t *value_parse(enum value_kind kind, const char *text)
         return unsigned_value(text, UINT32_MAX, number_make);
     case VALUE_HEX64:
         return unsigned_value(text, UINT64_MAX, hex_make);
+    case VALUE_REGISTER:
+        return register_value(text);
     case VALUE_SECONDS:
         return seconds_value(text);
     case VALUE_TRUE:
@@ -84,6 +94,7 @@ const char *value_expects(enum value_kind kind)
         [VALUE_WORD] = "a word",
         [VALUE_NUMBER] = "a number",
         [VALUE_HEX64] = "a number such as 0xfee00000",
+        [VALUE_REGISTER] = "a register such as 0x10.w, which ends below 4096",
         [VALUE_SECONDS] = "seconds such as 0.5",
         [VALUE_TRUE] = "nothing",
         [VALUE_FALSE] = "nothing",
