@@ -2,6 +2,7 @@
 #include "bench/vpci_rig.h"
 
 #include <errno.h>
+#include <malloc.h>
 
 #include <berth/pcidev.h>
 
@@ -10,21 +11,43 @@ static const char tag[] = "bench";
 #define COMMAND 0x04
 #define COMMAND_MASTER 0x4u
 #define CLASS_REVISION 0x08
-#define BUSES 255u /* 32 slots each */
+#define SLOTS_PER_BUS 32u
 #define MIX 40503u /* odd: visits every index of a power of two once */
 
 /* ---- made and freed ---- */
 
+static double heap_bytes(void)
+{
+    struct mallinfo2 info = mallinfo2();
+
+    return (double)(info.uordblks + info.hblkhd);
+}
+
 static int lend(struct vpci_rig *rig, struct sbdf sbdf)
 {
-    struct pcidev *dev;
-    int error = pcidev_add(rig->machine, sbdf, NULL, NULL);
+    struct pcidev *dev = pcidev_find(rig->machine, sbdf, tag);
+    int error = dev ? pcidev_assign(dev, rig->guest, NULL) : -ENODEV;
 
-    if (error)
-        return error;
-    dev = pcidev_find(rig->machine, sbdf, tag);
-    error = dev ? pcidev_assign(dev, rig->guest, NULL) : -ENODEV;
     pcidev_put(dev, tag);
+    return error;
+}
+
+/* All are added first: what a device takes by itself is another figure. */
+static int lend_all(struct vpci_rig *rig, unsigned devices, const struct berth_view_config *view)
+{
+    double before;
+    int error = 0;
+
+    for (uint32_t key = 0; key < devices && !error; key++)
+        error = pcidev_add(rig->machine, sbdf_from_key(key), NULL, NULL);
+    berth_machine_settle(rig->machine);
+    before = heap_bytes();
+    if (!error)
+        error = berth_domain_set_view(rig->guest, view);
+    for (uint32_t key = 0; key < devices && !error; key++)
+        error = lend(rig, sbdf_from_key(key));
+    berth_machine_settle(rig->machine);
+    rig->heap_bytes = heap_bytes() - before;
     return error;
 }
 
@@ -53,25 +76,28 @@ static int guest_create(struct vpci_rig *rig)
         .iommu_context = rig->host,
         .irqs = &bench_irq_ops,
         .irq_context = rig->host,
+        .policy.shared_groups =
+            true, /* functions of one device: they go to one guest, in the end */
     };
-    const struct berth_view_config view = {.bus_count = BUSES};
     int error = berth_machine_create(&config, &rig->machine);
 
-    if (!error)
-        error = berth_domain_create(rig->machine, "guest", NULL, NULL, &rig->guest);
-    return error ? error : berth_domain_set_view(rig->guest, &view);
+    return error ? error : berth_domain_create(rig->machine, "guest", NULL, NULL, &rig->guest);
 }
 
 int vpci_rig_create(struct vpci_rig *rig, unsigned devices)
 {
+    const struct berth_view_config view = {
+        .bus_count = (uint8_t)((devices + SLOTS_PER_BUS - 1) / SLOTS_PER_BUS),
+        .no_host_bridge = true,
+    };
     int error;
 
     *rig = (struct vpci_rig){.host = bench_host_create_endpoints(devices)};
     if (!rig->host)
         return -ENOMEM;
     error = guest_create(rig);
-    for (uint32_t key = 0; key < devices && !error; key++)
-        error = lend(rig, sbdf_from_key(key));
+    if (!error)
+        error = lend_all(rig, devices, &view);
     return error ? error : hot_choose(rig, devices);
 }
 
@@ -111,7 +137,7 @@ uint64_t vpci_writes(struct vpci_rig *rig, const struct sbdf at[VPCI_HOT], uint6
 
 /* ---- memory ---- */
 
-double vpci_bytes(struct vpci_rig *rig, unsigned devices)
+double vpci_view_bytes(struct vpci_rig *rig)
 {
     struct pcidev *dev = berth_domain_next_device(rig->guest, NULL, tag);
     double bytes = 0;
@@ -123,5 +149,5 @@ double vpci_bytes(struct vpci_rig *rig, unsigned devices)
         pcidev_put(dev, tag);
         dev = berth_domain_next_device(rig->guest, &at, tag);
     }
-    return bytes / devices;
+    return bytes;
 }

@@ -17,6 +17,7 @@ struct vpci_rig {
     struct berth_machine *machine;
     struct berth_domain *guest;
     struct sbdf at[VPCI_CPUS][VPCI_HOT]; /* guest addresses */
+    double heap_bytes;                   /* that lending took, with the share of the bus */
 };
 
 /** @devices: at least one; a few of them are hot. 0 or -errno; destroyed either way. */
@@ -30,7 +31,7 @@ uint64_t vpci_reads(struct vpci_rig *rig, const struct sbdf at[VPCI_HOT], uint64
  * the last write did not arrive. */
 uint64_t vpci_writes(struct vpci_rig *rig, const struct sbdf at[VPCI_HOT], uint64_t count);
 
-/** Bytes of the views that the guest has, per device. */
-double vpci_bytes(struct vpci_rig *rig, unsigned devices);
+/** Bytes of the views that the guest has. */
+double vpci_view_bytes(struct vpci_rig *rig);
 
 #endif

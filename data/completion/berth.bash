@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: MIT
 # bash completion for berth: commands, options, and what the server knows of.
 
-_berth_commands='serve ls tree show refs add readd remove assign deassign quarantine release reset sriov
-    hold unhold domain watch sim run torture bench version help'
+_berth_commands='serve ls tree show explain dump refs config add readd remove assign deassign quarantine release
+    reset sriov hold unhold domain watch sim run torture bench version help'
 _berth_domain='create destroy list'
-_berth_sim='pull return vanish-after hang-reset master fail dma irq counters'
+_berth_config='read write'
+_berth_sim='pull return vanish-after hang-reset master fail dma irq bar error counters'
 
 # _berth_column N COMMAND...: the N-th column of what the server lists, without its title.
 _berth_column()
@@ -36,7 +37,7 @@ _berth()
         case ${COMP_WORDS[i]} in
             --socket | -s) _berth_socket=${COMP_WORDS[++i]} ;;
             -*) ;;
-            domain | sim) [[ $command ]] && ((++position)) || group=${COMP_WORDS[i]} command=$group ;;
+            domain | config | sim) [[ $command ]] && ((++position)) || group=${COMP_WORDS[i]} command=$group ;;
             *)
                 if [[ ! $command ]]; then
                     command=${COMP_WORDS[i]}
@@ -54,20 +55,22 @@ _berth()
             compopt -o default
             return
             ;;
-        --as) words=$(_berth_column 2 domain list) ;;
+        --as | --guest) words=$(_berth_column 2 domain list) ;;
         --quarantine) words='block scratch off' ;;
         *)
             case $command:$position in
                 :*) words=$_berth_commands ;;
                 domain:*) words=$_berth_domain ;;
+                config:*) words=$_berth_config ;;
                 sim:*) words=$_berth_sim ;;
-                'domain destroy:0' | assign:1 | deassign:1) words=$(_berth_column 2 domain list) ;;
+                'domain destroy:0' | assign:1 | deassign:1 | explain:1) words=$(_berth_column 2 domain list) ;;
                 'sim fail:0')
                     words='claim config_read config_write reset reserved space_create map unmap
-                        attach detach flush any'
+                        attach detach flush bar_read bar_write bind any'
                     ;;
-                show:0 | refs:0 | readd:0 | remove:0 | assign:0 | deassign:0 | release:0 | quarantine:0 | \
-                    reset:0 | sriov:0 | hold:0 | unhold:0 | 'sim '*:0)
+                'sim error:1') words='correctable nonfatal fatal dpc' ;;
+                dump:* | show:0 | explain:0 | refs:0 | readd:0 | remove:0 | assign:0 | deassign:0 | release:0 | quarantine:0 | \
+                    reset:0 | sriov:0 | hold:0 | unhold:0 | 'config '*:0 | 'sim '*:0)
                     words=$(_berth_column 1 ls)
                     ;;
                 help:*) words="$_berth_commands" ;;

@@ -184,6 +184,7 @@ static const struct parameter_spec specs[] = {
      "\"default\", \"force\", \"strict\", \"graceful\" or \"graceful-force\"", decode_word,
      FIELD(mode), .words = mode_words},
     {PARAMETER_TEST, "test", "true or false", decode_bool, FIELD(test)},
+    {PARAMETER_GROUP, "group", "true or false", decode_bool, FIELD(group)},
     {PARAMETER_VFS, "vfs", "a number from 0 to 65535", decode_u32, FIELD(vfs), .max = 65535},
     {PARAMETER_AFTER, "after", "an address such as \"0000:03:00.0\"", decode_sbdf, FIELD(after)},
     {PARAMETER_AFTER_ID, "after_id", "a domain's id", decode_u32, FIELD(after_id),

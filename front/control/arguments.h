@@ -46,6 +46,7 @@ enum parameter {
     PARAMETER_BAR = 1u << 24,
     PARAMETER_OFFSET = 1u << 25,
     PARAMETER_KIND = 1u << 26,
+    PARAMETER_GROUP = 1u << 27,
 };
 
 /** A page of a list has at most this many entries. */
@@ -66,7 +67,7 @@ struct arguments {
     const char *domain, *as; /* borrowed from the request */
     uint64_t timeout_ns;
     unsigned mode; /* enum pcidev_remove_mode */
-    bool test, on;
+    bool test, group, on;
     uint32_t vfs, after_id, limit, nth, count;
     uint32_t ports, buses, registers, vector, bar;
     struct argument_register reg;

@@ -20,6 +20,9 @@ struct method {
 /** Finds a method or NULL. */
 const struct method *method_find(const char *name);
 
+/** What every method does that works on a device: find it, work, let go of it. */
+int device_with(struct call *call, int (*work)(struct call *call, struct pcidev *dev));
+
 /** What a method asks of the core about a device that was found. */
 typedef int transition_fn(struct call *call, struct pcidev *dev,
                           const struct berth_request *request);
@@ -27,7 +30,7 @@ typedef int transition_fn(struct call *call, struct pcidev *dev,
 /** Sets the number of VFs, with their objects: all of it, or nothing has changed. */
 transition_fn sriov_set;
 
-call_fn method_device_list, method_device_show, method_device_refs;
+call_fn method_device_list, method_device_show, method_device_refs, method_device_explain;
 call_fn method_device_add, method_device_readd, method_device_remove;
 call_fn method_device_assign, method_device_deassign, method_device_release,
     method_device_quarantine;

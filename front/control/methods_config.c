@@ -103,6 +103,9 @@ int method_config_write(struct call *call)
 /* ---- all of it ---- */
 
 #define VENDOR_ID 0x00
+#define DEVICE_ID 0x02
+#define CLASS_REVISION 0x08
+#define BASE_CLASS 0x0b
 #define DUMP_PAGE 32u /* functions: a quarter of what a client may leave unread */
 
 static void bytes_read(const struct place *place, uint8_t *bytes, unsigned size)
@@ -133,6 +136,31 @@ static uint16_t word_at(const uint8_t *bytes, unsigned reg)
     return (uint16_t)(bytes[reg] | bytes[reg + 1] << 8);
 }
 
+struct ids {
+    uint16_t vendor, device;
+};
+
+/* VFs of the host read all ones where others have their ids (SR-IOV 1.1, 3.4.1.1). */
+static struct ids ids_of(const struct place *place, const uint8_t *bytes)
+{
+    struct ids ids = {word_at(bytes, VENDOR_ID), word_at(bytes, DEVICE_ID)};
+    struct pcidev_ref ref PCIDEV_REF = {NULL, call_tag};
+    struct pcidev_info info;
+
+    if (ids.vendor != 0xffff || place->guest)
+        return ids;
+    ref.dev = pcidev_find(place->machine, place->at, call_tag);
+    if (!ref.dev)
+        return ids;
+    pcidev_snapshot(ref.dev, &info);
+    return (struct ids){info.vendor, info.device};
+}
+
+static bool is_gone(const struct place *place)
+{
+    return place_read(place, CLASS_REVISION, 4) == UINT32_MAX;
+}
+
 /* One function, or NULL: nothing answers there, or not any more. */
 static json_t *function_dump(struct call *call, const struct place *place)
 {
@@ -140,16 +168,18 @@ static json_t *function_dump(struct call *call, const struct place *place)
     const char *vendor, *device;
     uint8_t bytes[PLACE_CONFIG_SIZE];
     uint32_t class_code;
+    struct ids ids;
 
     bytes_read(place, bytes, size);
-    if (word_at(bytes, VENDOR_ID) == 0xffff || place_read(place, VENDOR_ID, 2) == 0xffff)
+    if (is_gone(place))
         return NULL;
-    names_find(&call->service->names, word_at(bytes, 0), word_at(bytes, 2), &vendor, &device);
-    class_code = (uint32_t)bytes[11] << 16 | word_at(bytes, 9);
+    ids = ids_of(place, bytes);
+    names_find(&call->service->names, ids.vendor, ids.device, &vendor, &device);
+    class_code = (uint32_t)bytes[BASE_CLASS] << 16 | word_at(bytes, CLASS_REVISION + 1);
     return json_pack("{s:o, s:o, s:o, s:o, s:o, s:s, s:s?, s:s?, s:o}", "sbdf",
                      shape_sbdf(place->at), "class", shape_hex(class_code, 6), "vendor",
-                     shape_hex(word_at(bytes, 0), 4), "device", shape_hex(word_at(bytes, 2), 4),
-                     "revision", shape_hex(bytes[8], 2), "class_name", class_name(class_code),
+                     shape_hex(ids.vendor, 4), "device", shape_hex(ids.device, 4), "revision",
+                     shape_hex(bytes[CLASS_REVISION], 2), "class_name", class_name(class_code),
                      "vendor_name", vendor, "device_name", device, "config",
                      bytes_shape(bytes, size));
 }

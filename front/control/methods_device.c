@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include <berth/domain.h>
+#include <berth/isolation.h>
 #include <berth/pcidev.h>
 
 #include "front/control/guests.h"
@@ -54,8 +55,7 @@ int method_device_list(struct call *call)
         call, json_pack("{s:o, s:o?}", "devices", list, "next", dev ? shape_sbdf(last) : NULL));
 }
 
-/* Every method that works on a device that is there: find, work, let go. */
-static int device_with(struct call *call, int (*work)(struct call *call, struct pcidev *dev))
+int device_with(struct call *call, int (*work)(struct call *call, struct pcidev *dev))
 {
     struct pcidev *dev;
     int error = device_find(call, &dev);
@@ -190,6 +190,11 @@ int method_device_remove(struct call *call)
 
 static int do_assign(struct call *call, struct pcidev *dev, const struct berth_request *request)
 {
+    static int (*const ways[2][2])(struct pcidev *, struct berth_domain *,
+                                   const struct berth_request *) = {
+        {pcidev_assign, pcidev_test_assign},
+        {pcidev_assign_group, pcidev_test_assign_group},
+    };
     struct berth_request placed = *request;
     struct berth_domain *to;
     int error = call_domain(call, call->arguments.domain, &to);
@@ -198,8 +203,7 @@ static int do_assign(struct call *call, struct pcidev *dev, const struct berth_r
         return error;
     if (call->arguments.given & PARAMETER_AT)
         placed.guest_address = &call->arguments.at;
-    error = call->arguments.test ? pcidev_test_assign(dev, to, &placed)
-                                 : pcidev_assign(dev, to, &placed);
+    error = ways[call->arguments.group][call->arguments.test](dev, to, &placed);
     berth_domain_put(to);
     return error;
 }

@@ -64,10 +64,8 @@ static int master_set(struct call *call, struct owned *owned)
     const uint64_t command = place_read(&owned->place, COMMAND, 2);
     uint64_t now;
 
-    /* nobody's driver: whoever has it in quarantine keeps its hands off */
-    if (owned->place.guest || owned->info.owner_kind == BERTH_DOMAIN_HWDOM)
-        place_write(&owned->place, COMMAND, 2,
-                    call->arguments.on ? command | COMMAND_MASTER : command & ~COMMAND_MASTER);
+    place_write(&owned->place, COMMAND, 2,
+                call->arguments.on ? command | COMMAND_MASTER : command & ~COMMAND_MASTER);
     now = place_read(&owned->place, COMMAND, 2);
     return call_done(call,
                      json_pack("{s:o, s:s, s:b}", "device", shape_sbdf(owned->info.sbdf), "owner",
@@ -319,6 +317,7 @@ static int error_make(struct call *call, struct owned *owned)
     error = error_handle(call, owned);
     if (error)
         return error;
+    pcidev_snapshot(owned->dev, &owned->info);
     return call_done(call,
                      json_pack("{s:o, s:s, s:s}", "device", shape_sbdf(owned->info.sbdf), "owner",
                                owned->info.owner, "error", pcidev_trouble_name(troubles[kind])));

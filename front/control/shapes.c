@@ -179,12 +179,13 @@ json_t *shape_refusal(const struct berth_refusal *why)
     if (holders > BERTH_HOLDERS_MAX)
         holders = BERTH_HOLDERS_MAX;
     berth_refusal_text(why, text, sizeof(text));
-    return json_pack("{s:s, s:s, s:s, s:o, s:o?, s:s?, s:s?, s:I, s:o, s:s}", "reason",
+    return json_pack("{s:s, s:s, s:s, s:o, s:o?, s:s?, s:s?, s:I, s:o?, s:o, s:s}", "reason",
                      berth_reason_name(why->reason), "rule", berth_reason_rule(why->reason),
                      "error", shape_error_name(why->error), "device", shape_sbdf(why->device),
                      "other", why->has_other ? shape_sbdf(why->other) : NULL, "domain",
                      why->domain[0] ? why->domain : NULL, "step", why->step, "number",
-                     (json_int_t)why->number, "holders", shape_holders(why->holders, holders),
+                     (json_int_t)why->number, "address",
+                     why->address ? shape_hex(why->address, 0) : NULL, "holders", shape_holders(why->holders, holders),
                      "text", text);
 }
 
@@ -237,6 +238,7 @@ static const struct counter_spec counter_specs[] = {
     COUNTER(spaces),
     COUNTER(mappings),
     COUNTER(claims),
+    COUNTER(ats_enabled),
     COUNTER(attach_gaps),
     COUNTER(spaces_freed_in_use),
 };

@@ -70,15 +70,24 @@ struct sim_function *sim_function_of_rid(const struct sim *sim, struct sbdf rid)
     return f ? f : bridge_of_alias(sim, rid);
 }
 
+/* Conventional PCI has no requester ids: what comes up through such a bridge is the bridge's. */
+static bool gives_its_own_id(const struct sim_function *b)
+{
+    return sim_pcie_type(b) < 0 || sim_pcie_type(b) == PCI_EXP_TYPE_PCIE_BRIDGE;
+}
+
 struct sbdf sim_rid_of(const struct sim_function *f)
 {
     struct sbdf rid = f->sbdf;
 
-    for (const struct sim_function *b = f->parent; b; b = b->parent)
+    for (const struct sim_function *b = f->parent; b; b = b->parent) {
         if (is_pcie_to_pci(b)) {
             rid.bus = captured_secondary(b);
             rid.devfn = 0;
+        } else if (gives_its_own_id(b)) {
+            rid = b->sbdf;
         }
+    }
     return rid;
 }
 

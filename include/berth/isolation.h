@@ -76,6 +76,11 @@ int pcidev_explain(struct pcidev *dev, struct berth_domain *to, const struct ber
 int pcidev_assign_group(struct pcidev *dev, struct berth_domain *to,
                         const struct berth_request *request) __attribute__((warn_unused_result));
 
+/** Says what pcidev_assign_group() would say, and does nothing. Context: as that. */
+int pcidev_test_assign_group(struct pcidev *dev, struct berth_domain *to,
+                             const struct berth_request *request)
+    __attribute__((warn_unused_result));
+
 /* ---- ATS ---- */
 
 /**

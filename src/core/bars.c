@@ -212,6 +212,8 @@ static int own_size(struct pcidev *dev)
     error = window_size(dev, &own_window, &dev->bars);
     if (command & DECODE)
         back = seam_write(dev, PCI_COMMAND, 2, command);
+    if (back) /* whoever is told that it failed finds it as it was, if that can be had */
+        (void)seam_write(dev, PCI_COMMAND, 2, command);
     return error ? error : back;
 }
 

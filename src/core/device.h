@@ -29,13 +29,13 @@
 
 /** Long-term holders (C6): where taken, where dropped. Counted in every build. */
 enum hold {
-    HOLD_REGISTRY, /* add: publish;           remove: unpublish */
-    HOLD_OWNER,    /* domain_link() of its owner; domain_unlink() */
-    HOLD_VF,       /* a VF's link to its PF: add; freeing the VF object's link at remove */
-    HOLD_HANDLE,   /* pcidev_handle_open();   pcidev_handle_close() */
-    HOLD_VECTOR,   /* binding an interrupt vector; unbinding it (src/vpci/vector.c) */
+    HOLD_REGISTRY,  /* add: publish;           remove: unpublish */
+    HOLD_OWNER,     /* domain_link() of its owner; domain_unlink() */
+    HOLD_VF,        /* a VF's link to its PF: add; freeing the VF object's link at remove */
+    HOLD_HANDLE,    /* pcidev_handle_open();   pcidev_handle_close() */
+    HOLD_VECTOR,    /* binding an interrupt vector; unbinding it (src/vpci/vector.c) */
     HOLD_OPERATION, /* a config write that sets off something long; its end (src/vpci/vcpu.c) */
-    HOLD_ATS, /* ATS is turned on for a guest; turned off */
+    HOLD_ATS,       /* ATS is turned on for a guest; turned off */
     HOLD_KINDS
 };
 
@@ -98,13 +98,13 @@ struct pcidev_traits {
     uint8_t phantom_stride;
     uint8_t pcie_version, pcie_port;
     uint8_t interrupt_pin; /* 0: it has no INTx */
-    uint16_t msi_control; /* tells the layout of the MSI capability */
-    uint16_t vf_device;   /* of a PF: the device id of its VFs */
+    uint16_t msi_control;  /* tells the layout of the MSI capability */
+    uint16_t vf_device;    /* of a PF: the device id of its VFs */
     uint8_t secondary_bus, subordinate_bus;
     bool multifunction, extended_function, is_vf, ext_aliased, ari_forwarding;
     uint16_t config_size;
     uint16_t total_vfs;
-    uint8_t rebar_count; /* entries of its resizable BAR capability */
+    uint8_t rebar_count;       /* entries of its resizable BAR capability */
     uint16_t baseline_command; /* decode bits as firmware left them */
     uint8_t baseline_cache_line, baseline_interrupt_line;
     int16_t numa_node;
@@ -118,11 +118,17 @@ struct pcidev_traits {
 struct pcidev {
     struct port_deferred deferred; /* first: freed through it */
 
+    /* Fills the line: set before the device is published, but for the list and the space. */
+    struct pcidev *pf;                           /* of a VF, counted (HOLD_VF) */
+    struct pcidev *objects_next, **objects_link; /* under the machine's .lock */
+    struct space *quarantine;                    /* the private space while it is there; .lock */
+    struct rid_stake *rids;                      /* .rid_count of them; .lock */
+
     /* What a guest's path reads. Written by transitions only, never by references (A3). */
     _Alignas(PORT_CACHE_LINE) _Atomic uint32_t gate;
     _Atomic uint32_t generation;
     _Atomic(struct berth_domain *) owner;
-    _Atomic(struct vpci *) vpci; /* the owner's view, changed by transitions only; NULL: none */
+    _Atomic(struct vpci *) vpci;   /* the owner's view, changed by transitions only; NULL: none */
     struct berth_machine *machine; /* NULL: the machine was destroyed, and this object leaked */
     berth_claim claim;
     struct sbdf sbdf;
@@ -130,6 +136,16 @@ struct pcidev {
     _Atomic uint32_t broken;
     _Atomic uint32_t state; /* enum pcidev_state */
     struct pcidev_traits traits;
+
+    /* Fills these lines: transitions write it as well, under .lock. */
+    _Atomic(const char *) transition;    /* its name, for those who wait (R5) */
+    _Atomic(struct recovery *) recovery; /* NULL: it was never lent. Stays until the end */
+    struct berth_domain *ats_domain;     /* ATS is on, and it is in the list of this one (ats.h) */
+    struct share *group; /* of the IOMMU; NULL: none. Set before the device is published */
+    int group_error;     /* the IOMMU could not tell it (F59) */
+    uint8_t rid_count;
+    uint8_t rebar_size[REBARS_MAX]; /* that the host has chosen: rebar.h */
+    struct bar_set *vf_bars;        /* of a PF; NULL: not known */
 
     /* Counted by everybody. */
     _Alignas(PORT_CACHE_LINE) struct refcount refs;
@@ -142,13 +158,10 @@ struct pcidev {
     _Atomic uint16_t enabled_vfs, vf_offset, vf_stride;
     _Atomic uint16_t acs; /* what keeps it apart from its neighbours (acs.h) */
 
-    struct pcidev *pf;                           /* of a VF, counted (HOLD_VF) */
-    struct pcidev *objects_next, **objects_link; /* under the machine's .lock */
-
     /* under the machine's .shares_lock (share.h) */
     struct share_stake *stakes;
     const struct berth_domain *counted, *counted_back; /* the owner; the one on the way back */
-    struct party *party; /* those it is being lent together with */
+    struct party *party;                               /* those it is being lent together with */
     bool in_closure;
 
     struct pcidev *ats_next, **ats_link; /* under the .lock of the domain that it is lent to */
@@ -159,17 +172,7 @@ struct pcidev {
      * access section waits for it.
      */
     struct lock lock;
-    _Atomic(const char *) transition; /* its name, for those who wait (R5) */
-    struct berth_domain *ats_domain; /* ATS is on, and it is in the list of this one (ats.h) */
-    struct share *group; /* of the IOMMU; NULL: none. Set before the device is published */
-    int group_error;     /* the IOMMU could not tell it (F59) */
     struct bar_set bars;
-    struct bar_set *vf_bars;  /* of a PF; NULL: not known */
-    uint8_t rebar_size[REBARS_MAX]; /* that the host has chosen: rebar.h */
-    struct space *quarantine; /* the private space while it is there */
-    struct rid_stake *rids;   /* .rid_count of them */
-    uint8_t rid_count;
-    _Atomic(struct recovery *) recovery; /* NULL: it was never lent. Stays until the end */
 #if BERTH_CHECKS
     struct tag_table tags;
 #endif

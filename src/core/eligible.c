@@ -157,8 +157,11 @@ static const struct check {
 
 #define CHECKS (sizeof(checks) / sizeof(checks[0]))
 
+/* A bridge is not lent: nothing else that could be said of it would help. */
 static bool matters(const struct transition *t, const struct check *check)
 {
+    if (!device_has_contexts(t->dev) && check->guests)
+        return false;
     return !check->guests || domain_is_guest(t->to);
 }
 

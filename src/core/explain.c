@@ -4,9 +4,9 @@
 
 #include "src/core/assign.h"
 #include "src/core/eligible.h"
-#include "src/core/lend.h"
 #include "src/core/memory.h"
 #include "src/core/seam.h"
+#include "src/core/share.h"
 
 static const char tag_explain[] = "explain";
 
@@ -155,6 +155,7 @@ int pcidev_explain(struct pcidev *dev, struct berth_domain *to, const struct ber
         return error;
     out->possible = out->reason_count == 0;
     out->group_possible =
-        out->possible || (out->member_count > 1 && lend_check(dev, to ? to : &any, &asking) == 0);
+        out->possible ||
+        (out->member_count > 1 && pcidev_test_assign_group(dev, to ? to : &any, &asking) == 0);
     return 0;
 }

@@ -4,11 +4,12 @@
  * step is done for all of them before the next one begins: all are quiet before the first context
  * moves, which matters where they share a requester id or a bus that is reset.
  */
-#include "src/core/lend.h"
+#include <berth/isolation.h>
 
 #include "src/core/assign.h"
 #include "src/core/eligible.h"
 #include "src/core/memory.h"
+#include "src/core/share.h"
 
 static const char tag_lend[] = "assign group";
 
@@ -412,7 +413,8 @@ int pcidev_assign_group(struct pcidev *dev, struct berth_domain *to,
     return lend_or_check(dev, to, request, true);
 }
 
-int lend_check(struct pcidev *dev, struct berth_domain *to, const struct berth_request *request)
+int pcidev_test_assign_group(struct pcidev *dev, struct berth_domain *to,
+                             const struct berth_request *request)
 {
     return lend_or_check(dev, to, request, false);
 }

@@ -11,7 +11,8 @@ static void order_check(const struct lock *lock)
 {
 #if BERTH_CHECKS
     const struct access_record *record = port_record();
-    unsigned first = lock->rank == LOCK_DEVICE ? LOCK_DEVICE + 1 : lock->rank;
+    bool several = lock->rank == LOCK_TURN || lock->rank == LOCK_DEVICE;
+    unsigned first = several ? lock->rank + 1 : lock->rank;
 
     for (unsigned rank = first; rank < LOCK_RANKS; rank++)
         if (record->held[rank])

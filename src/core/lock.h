@@ -6,9 +6,11 @@
  *
  *   LOCK_TEARDOWN   one teardown at a time per guest. May be held while sleeping.
  *   LOCK_TURN       one change of owner or reset at a time per isolation group. May be held while
- *                   sleeping.
+ *                   sleeping. Several at once only to lend what is in several groups together, in
+ *                   the order of their numbers.
  *   LOCK_DEVICE     one transition at a time per device. May be held while sleeping. Several at
- *                   once only for the scope of a bus reset, in the order of addresses.
+ *                   once only for the scope of a bus reset, or to lend several together, in the
+ *                   order of addresses.
  *   LOCK_VPCI       the view that a guest has of one device: its writes, one at a time. May be
  *                   held while the host and the embedder are called.
  *   LOCK_PORT       a hot-plug port of a guest's virtual bus: its events, one at a time. Held while

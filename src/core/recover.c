@@ -14,6 +14,7 @@
 
 #include <berth/domain.h>
 
+#include "src/core/ats.h"
 #include "src/core/remove.h"
 #include "src/core/reset.h"
 #include "src/core/seam.h"
@@ -116,18 +117,31 @@ static int or_dead(struct transition *t, int error)
     return error;
 }
 
-/* What it does not take, because it does not answer, the reset takes care of. */
+/* A device behind a port that contains it is out of reach: it reads all ones, and it is in reset.
+ */
+static void look_whether_it_answers(struct transition *t)
+{
+    bool answers;
+    int error = registers_answer(t->dev, &answers);
+
+    t->unreachable = error || !answers;
+}
+
+/* What does not answer does nothing on its own either, and the reset takes care of the rest. */
 static int recover_isolate(struct transition *t)
 {
     t->saved = recovery_of(t->dev)->registers;
-    (void)registers_quiet(t->dev);
+    look_whether_it_answers(t);
+    if (!t->unreachable) {
+        (void)registers_quiet(t->dev);
+        (void)step_ats_off(t);
+    }
     rids_contain(t->dev);
     return 0;
 }
 
 static int recover_tell(struct transition *t)
 {
-    view_trouble(t->dev);
     tell_once(t);
     return 0;
 }
@@ -162,26 +176,32 @@ static int recover_close_vfs(struct transition *t)
 /* What is reported until it has ended is answered by it: resets cause errors themselves. */
 static int recover_reset(struct transition *t)
 {
-    bool answers;
-    int error = registers_answer(t->dev, &answers);
+    int error;
 
     t->policy.require_reset = true;
-    t->unreachable = error || !answers;
+    look_whether_it_answers(t); /* the host may have released it by now */
     error = step_reset(t);
     answered(t->dev);
     return or_dead(t, error);
 }
 
+/* What it has noted of its errors survives resets (PCIe 7.8.4). */
 static int recover_registers(struct transition *t)
 {
-    return or_dead(t, step_resume(t));
+    int error = step_resume(t);
+
+    if (!error)
+        view_trouble(t->dev);
+    return or_dead(t, error);
 }
 
+/* With the device still quiet: the IOMMU's side of ATS is on before the device's (ats.h). */
 static int recover_rejoin(struct transition *t)
 {
     bool lost = false; /* it is contained again if this fails, and no guest is to blame */
+    int error = rids_move(t->dev, t->from, &t->why, &lost);
 
-    return or_dead(t, rids_move(t->dev, t->from, &t->why, &lost));
+    return or_dead(t, error ? error : step_ats_back(t));
 }
 
 static int recover_view(struct transition *t)
@@ -197,8 +217,8 @@ static const struct step recover_steps[] = {
     {"count", recover_count, NULL},
     {"close VFs", recover_close_vfs, step_open_vfs},
     {"reset", recover_reset, NULL},
-    {"restore registers", recover_registers, NULL},
     {"restore contexts", recover_rejoin, NULL},
+    {"restore registers", recover_registers, NULL},
     {"restore view", recover_view, NULL},
 };
 

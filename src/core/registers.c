@@ -161,8 +161,8 @@ static int command_write(struct pcidev *dev, uint32_t command)
 }
 
 /*
- * PCIe 7.8.6.3 and SR-IOV 1.1, 3.3.14: these don't change with decode on, or with VFs. Where a reset
- * has changed them, both are off.
+ * PCIe 7.8.6.3 and SR-IOV 1.1, 3.3.14: these don't change with decode on, or with VFs. Where a
+ * reset has changed them, both are off.
  */
 static int register_write(struct pcidev *dev, const struct saved_register *r, unsigned reg,
                           uint32_t value)

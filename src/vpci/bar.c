@@ -20,6 +20,11 @@ static unsigned bar_register(unsigned index)
     return index == BERTH_BAR_ROM ? PCI_ROM : PCI_BAR0 + 4 * index;
 }
 
+static uint32_t flag_bits(const struct vpci_bar *b)
+{
+    return b->io ? IO_FLAGS : MEMORY_FLAGS;
+}
+
 static uint32_t bar_flags(const struct vpci_bar *b)
 {
     if (b->io)
@@ -100,10 +105,9 @@ static uint32_t lower_write(void *context, unsigned reg, uint32_t stored, uint32
 {
     struct vpci *v = context;
     const struct vpci_bar *b = &v->bar[(reg - PCI_BAR0) / 4];
-    uint32_t flags = b->io ? IO_FLAGS : MEMORY_FLAGS;
 
     (void)cleared;
-    return address_write(v, b, stored, value & (address_bits(b, false) | flags));
+    return address_write(v, b, stored, value & (address_bits(b, false) | flag_bits(b)));
 }
 
 static uint32_t upper_write(void *context, unsigned reg, uint32_t stored, uint32_t value,
@@ -192,7 +196,7 @@ uint64_t bar_programmed(const struct vpci *v, unsigned index)
         return address & ROM_ADDRESS;
     if (b->wide)
         address |= (uint64_t)vpci_stored(v, reg + 4, 4) << 32;
-    return address & ~(uint64_t)(b->io ? IO_FLAGS : MEMORY_FLAGS);
+    return address & ~(uint64_t)flag_bits(b);
 }
 
 void vpci_bar_resized(struct vpci *v, unsigned index, uint64_t size)
@@ -205,7 +209,7 @@ void vpci_bar_resized(struct vpci *v, unsigned index, uint64_t size)
     b->size = size;
     if (v->pf_places)
         return;
-    vpci_store(v, reg, 4, vpci_stored(v, reg, 4) & (address_bits(b, false) | MEMORY_FLAGS));
+    vpci_store(v, reg, 4, vpci_stored(v, reg, 4) & (address_bits(b, false) | flag_bits(b)));
     if (b->wide)
         vpci_store(v, reg + 4, 4, vpci_stored(v, reg + 4, 4) & address_bits(b, true));
 }

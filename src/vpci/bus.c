@@ -62,13 +62,23 @@ static int take(struct vpci *v, struct vbus_bus *b, unsigned devfn)
     return 0;
 }
 
-/* A guest looks for functions 1 to 7 where it has found a function 0 only (PCI 3.0, 3.2.2.3.4). */
+/*
+ * A guest looks for functions 1 to 7 where it has found a function 0 only (PCI 3.0, 3.2.2.3.4). VFs
+ * it finds by the registers of their PF.
+ */
+static bool is_found(const struct vpci *v, const struct vbus_bus *b, unsigned devfn)
+{
+    if (!(devfn & 7) || is_taken(b, devfn & ~7u))
+        return true;
+    return v->dev->pf && device_owner(v->dev->pf) == v->domain;
+}
+
 static int take_wanted(struct vbus *bus, struct vpci *v, struct sbdf want,
                        struct berth_refusal *why)
 {
     struct vbus_bus *b = want.segment == bus->config.segment ? by_number(bus, want.bus) : NULL;
 
-    if (!b || (b->port && want.devfn >> 3) || (want.devfn & 7 && !is_taken(b, want.devfn & ~7u)))
+    if (!b || (b->port && want.devfn >> 3) || !is_found(v, b, want.devfn))
         return refuse_other(why, -EINVAL, BERTH_REASON_BAD_SLOT, want);
     if (is_taken(b, want.devfn))
         return refuse_other(why, -EBUSY, BERTH_REASON_SLOT_TAKEN, want);

@@ -45,6 +45,15 @@ static int aer_init(struct vpci *v, unsigned cap, unsigned at)
                           sizeof(aer_registers) / sizeof(aer_registers[0]));
 }
 
+static uint32_t lowest_bit(uint32_t bits)
+{
+    uint32_t index = 0;
+
+    while (!(bits >> index & 1))
+        index++;
+    return index;
+}
+
 void vpci_aer_report(struct vpci *v, uint32_t uncorrectable, uint32_t correctable)
 {
     unsigned at = vpci_cap_at(v, &vpci_cap_aer);
@@ -55,7 +64,7 @@ void vpci_aer_report(struct vpci *v, uint32_t uncorrectable, uint32_t correctabl
     uncorrectable &= UNCORRECTABLE;
     pending = vpci_stored(v, at + AER_UNCORRECTABLE_STATUS, 4);
     if (!pending && uncorrectable) /* 7.8.4.7: the pointer stays until it is cleared */
-        vpci_store(v, at + AER_CONTROL, 4, (uint32_t)__builtin_ctz(uncorrectable));
+        vpci_store(v, at + AER_CONTROL, 4, lowest_bit(uncorrectable));
     vpci_store(v, at + AER_UNCORRECTABLE_STATUS, 4, pending | uncorrectable);
     vpci_store(v, at + AER_CORRECTABLE_STATUS, 4,
                vpci_stored(v, at + AER_CORRECTABLE_STATUS, 4) | (correctable & CORRECTABLE));

@@ -45,11 +45,12 @@ uint64_t sriov_base(const struct vpci *v, unsigned at, unsigned index)
 
 /* ---- hooks ---- */
 
-/* The bit says how it is: the VFs may have been taken from the guest since it wrote it. */
+/* The bit says how it is: the VFs may have been taken from the guest, or stayed. */
 static uint32_t control_read(void *context, unsigned reg, uint32_t stored)
 {
     (void)reg;
-    return has_vfs(context) ? stored : stored & ~PCI_SRIOV_CONTROL_VFE;
+    stored &= ~PCI_SRIOV_CONTROL_VFE;
+    return has_vfs(context) ? stored | PCI_SRIOV_CONTROL_VFE : stored;
 }
 
 static uint32_t control_write(void *context, unsigned reg, uint32_t stored, uint32_t value,
@@ -138,20 +139,27 @@ static int add_bar(struct vpci *v, unsigned cap, unsigned at, unsigned index)
     return error;
 }
 
-/* All VFs are on the bus of their PF. The host's own layout where it fits, else behind the PF. */
+/*
+ * All VFs are on the bus of their PF: laid out as on the host where that fits, else in the slots
+ * behind the PF. A port without ARI forwarding has one device on its bus (PCIe 6.13).
+ */
 static struct vf_layout find_layout(const struct vpci *v)
 {
+    unsigned last = v->bus->port ? v->devfn | 7u : 255u, count = 0;
     struct vf_layout l = {.offset = atomic_load(&v->dev->vf_offset) % 256u,
                           .stride = atomic_load(&v->dev->vf_stride)};
 
-    if (!l.offset || v->devfn + l.offset > 255)
+    if (v->bus->port)
+        l = (struct vf_layout){.offset = 1, .stride = 1};
+    if (!l.offset || v->devfn + l.offset > last)
         l.offset = 8;
-    if (!l.stride || l.stride > 255)
+    if (!l.stride || l.stride > last)
         l.stride = 1;
-    if (v->devfn + l.offset <= 255)
-        l.count = (uint16_t)((255u - v->devfn - l.offset) / l.stride + 1);
-    if (l.count > v->dev->traits.total_vfs)
-        l.count = v->dev->traits.total_vfs;
+    if (v->devfn + l.offset <= last)
+        count = (last - v->devfn - l.offset) / l.stride + 1;
+    if (count > v->dev->traits.total_vfs)
+        count = v->dev->traits.total_vfs;
+    l.count = (uint16_t)count;
     return l;
 }
 

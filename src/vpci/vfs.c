@@ -41,10 +41,10 @@ static void registers_look(struct wish *w, struct vpci *v, unsigned at)
 /* The registers say what there is: VF Enable, and whether the VFs decode. */
 static void registers_settle(struct wish *w, struct vpci *v, unsigned at)
 {
-    uint32_t control = vpci_stored(v, at + PCI_SRIOV_CONTROL, 2);
+    uint32_t control = vpci_stored(v, at + PCI_SRIOV_CONTROL, 2) & ~PCI_SRIOV_CONTROL_VFE;
 
-    if (!atomic_load(&w->pf->enabled_vfs))
-        control &= ~PCI_SRIOV_CONTROL_VFE;
+    if (atomic_load(&w->pf->enabled_vfs))
+        control |= PCI_SRIOV_CONTROL_VFE;
     if (!w->decode)
         control &= ~PCI_SRIOV_CONTROL_MSE;
     vpci_store(v, at + PCI_SRIOV_CONTROL, 2, control);

@@ -17,10 +17,16 @@ TARGETS = {
     "bytes_per_device": {"at_most": 512.0},
     "add_65536_s": {"at_most": 1.0},
     "add_linearity": {"at_most": 20.0},
+    "config_read_ns": {"at_most": 10.0},
+    "config_read_spread": {"at_most": 1.3},
+    "config_read_mops_2t": {"at_least": 1.9},
+    "config_write_mops_2t": {"at_least": 1.8},
+    "config_read_same_device_2t": {"at_least": 1.9},
+    "vpci_bytes_per_device": {"at_most": 8192.0},
 }
 OTHERS = {
     "remove_under_fire_p50_us", "remove_under_fire_max_us", "serial_assign_ms",
-    "heap_bytes_per_device",
+    "heap_bytes_per_device", "config_mops",
 }
 COMPARED = {
     "discipline_lookup_get_put_ns", "discipline_lookup_scaling_2t", "discipline_access_scaling_2t",
@@ -28,7 +34,7 @@ COMPARED = {
     "discipline_remove_under_fire_p99_us",
 }
 DISCIPLINES = {"berth", "global-lock", "domain-rwlock", "locked-refs"}
-NEED_TWO_CPUS = ("scaling_2t", "under_fire")
+NEED_TWO_CPUS = ("_2t", "under_fire", "config_mops")
 
 
 class Everything(unittest.TestCase):
@@ -66,7 +72,7 @@ class Everything(unittest.TestCase):
             self.assertGreater(figure["value"], 0, figure)
             self.assertLessEqual(figure["min"], figure["value"], figure)
             self.assertGreaterEqual(figure["max"], figure["value"], figure)
-            self.assertIn(figure["unit"], ("ns", "us", "ms", "s", "bytes", "ratio"))
+            self.assertIn(figure["unit"], ("ns", "us", "ms", "s", "bytes", "ratio", "Mops"))
 
     def test_targets(self):
         for figure in self.figures:
@@ -82,6 +88,16 @@ class Everything(unittest.TestCase):
     def test_lookups_at_both_sizes(self):
         sizes = [figure["params"] for figure in self.named("lookup_get_put_ns")]
         self.assertEqual(sizes, [{"devices": 16}, {"devices": 65536}])
+
+    def test_config_reads_at_all_sizes(self):
+        sizes = [figure["params"]["devices"] for figure in self.named("config_read_ns")]
+        self.assertEqual(sizes, [1, 32, 256, 4096])
+
+    def test_virtual_cpus(self):
+        rates = {(f["params"]["access"], f["params"]["vcpus"]): f["value"]
+                 for f in self.named("config_mops")}
+        accesses = ("read", "write", "read-same-device")
+        self.assertEqual(set(rates), {(a, n) for a in accesses for n in (1, 2)})
 
     def test_disciplines(self):
         for name in COMPARED:

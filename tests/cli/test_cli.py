@@ -469,8 +469,9 @@ class Policies(unittest.TestCase):
             server.run("domain", "create", "vm1")
             without = [d["sbdf"] for d in server.json("ls")["devices"]
                        if not d["reset_methods"] and "endpoint" in d["type"]]
-            for device in without:  # with their groups out of the way
-                server.run("quarantine", device)
+            for device in server.json("ls")["devices"]:  # groups and lines out of the way
+                if "endpoint" in device["type"]:
+                    server.run("quarantine", device["sbdf"])
             for device in without:
                 self.assertEqual(server.json("assign", device, "vm1")["reason"], "no-reset")
 

@@ -130,6 +130,8 @@ class Torture(unittest.TestCase):
         self.assertTrue(lines[-1].startswith("PASS: "))
         self.assertTrue(any(line.startswith("OPERATION") for line in lines))
         self.assertFalse(any(line.startswith("inject") for line in lines))
+        for word in ("guests: ", "virtual CPUs: ", "interrupts: "):
+            self.assertEqual(len([line for line in lines if line.startswith(word)]), 1, word)
 
     def test_fail(self):
         lines = self.passed("--seconds", "3", "--seed", "1", "--fail")
@@ -141,8 +143,16 @@ class Torture(unittest.TestCase):
                                                   "--seed", "7")))
         self.assertEqual((report["seed"], report["threads"], report["fail"]), (7, 3, False))
         done = {o["operation"]: o["done"] for o in report["operations"]}
-        for operation in ("add", "remove by force", "assign", "DMA", "walk"):
+        for operation in ("add", "remove by force", "assign", "DMA", "walk", "bring up",
+                          "read registers", "place BARs"):
             self.assertGreater(done[operation], 0, operation)
+        guests = report["guests"]
+        self.assertGreater(guests["config_accesses"], 0)
+        self.assertEqual(guests["maps"], guests["unmaps"])
+        self.assertEqual(set(guests), {
+            "config_accesses", "bar_accesses", "table_writes", "vcpus_held", "vcpus_stopped",
+            "maps", "unmaps", "interrupts_injected", "interrupts_intx", "interrupts_pending",
+            "interrupts_dropped", "errors"})
 
     def test_interrupt(self):
         process = start("torture", "--machine", "q35", "--seconds", "100")

@@ -137,7 +137,7 @@ class Registers(ViewTest):
         values = self.server.json("config", "read", at, "0.b", "--count", "64",
                                   "--guest", "vm1")["values"]
         self.assertEqual(len(values), 64)
-        self.assertEqual(values[3] + values[2][2:], hex(self.read(at, "2.w")))
+        self.assertEqual(int(values[3] + values[2][2:], 16), self.read(at, "2.w"))
 
     def test_guest_and_host_differ(self):
         at = self.lend(NVME)
@@ -242,8 +242,7 @@ class Dumps(ViewTest):
         self.assertIn("MSI: Enable- Count=1/1", nic)
         self.assertIn("MSI-X: Enable- Count=5", nic)
         self.assertIn("Advanced Error Reporting", nic)
-        self.assertIn("Region 0: Memory at <unassigned>", nic)
-        self.assertIn("I/O ports at <unassigned>", nic)
+        self.assertIn("I/O ports at <unassigned>", nic)  # what else is 0 lspci leaves out
         self.assertNotIn("Device Serial Number", nic)  # V7: it has no view
 
     def test_ports(self):
@@ -262,6 +261,7 @@ class Dumps(ViewTest):
         functions = self.decoded()
         self.assertEqual(len(functions), len(self.server.json("ls")["devices"]))
         self.assertIn("Region 0: Memory at", functions[NVME])
+        self.assertRegex(self.fine("dump", VF), r"^01:10\.0 Ethernet controller .*82576.*\n00: ff ff")
         some = self.decoded(NVME, "09:00.0")
         self.assertEqual(sorted(some), [NVME, NIC])
         self.assertEqual(some[NVME], functions[NVME])
@@ -273,7 +273,8 @@ class Dumps(ViewTest):
         self.refused("nothing-there", "ENODEV", "dump", "44:00.0")
 
     def test_empty(self):
-        self.assertEqual(self.fine("dump", "--guest", "vm1"), "")
+        self.assertEqual(list(self.decoded("--guest", "vm1")), ["0000:00:00.0"])
+        self.assertIn("Host bridge", self.fine("dump", "--guest", "vm1"))
 
     def test_json(self):
         at = self.lend(NVME)

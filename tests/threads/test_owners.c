@@ -97,6 +97,32 @@ static void test_F48_exactly_one_of_two_assigns_wins(void **state)
     print_message("  %u : %u\n", wins[0], wins[1]);
 }
 
+/* ---- M46: two devices, one slot of a guest ---- */
+
+static void test_M46_exactly_one_of_two_devices_gets_the_slot(void **state)
+{
+    struct rival rivals[2] = {{rig_nvme, &vm, 0}, {rig_nvme2, &vm, 0}};
+    uint64_t end = team_real_ns() + 800000000u;
+
+    (void)state;
+    team_begin_rounds(&team, 3);
+    team_start(&team, compete, &rivals[0]);
+    team_start(&team, compete, &rivals[1]);
+    for (unsigned round = 0; round < 10 || team_real_ns() < end; round++) {
+        const struct rival *winner;
+
+        team_meet(&team);
+        team_meet(&team);
+        assert_int_equal(!rivals[0].error + !rivals[1].error, 1);
+        winner = &rivals[rivals[0].error ? 1 : 0];
+        assert_int_equal(rivals[winner == rivals].error, -EBUSY);
+        assert_true(sbdf_equal(rig_seen(&rig, winner->sbdf), seat));
+        assert_int_equal(rig_reach(vm.domain), 1);
+        assert_int_equal(deassign(winner->sbdf, vm.domain), 0);
+    }
+    team_dismiss(&team);
+}
+
 /* ---- O4: two devices, one requester id ---- */
 
 static void test_O4_two_guests_never_share_a_requester_id(void **state)
@@ -231,6 +257,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_F48_exactly_one_of_two_assigns_wins),
+        TEST(test_M46_exactly_one_of_two_devices_gets_the_slot),
         TEST(test_O4_two_guests_never_share_a_requester_id),
         TEST(test_O2_only_the_owner_sees_the_device),
         TEST(test_O6_a_guest_that_insists_is_contained),

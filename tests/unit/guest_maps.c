@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#define COMMAND 4
 #define STATUS 6
 #define BARS 0x10
 #define BARS_END 0x28
@@ -124,11 +125,12 @@ static int spy_read(void *host, berth_claim claim, unsigned reg, unsigned length
 
 static int spy_write(void *host, berth_claim claim, unsigned reg, unsigned length, uint32_t value)
 {
-    uint64_t status = reg < 8 ? (uint64_t)value << 8 * reg >> 8 * STATUS & 0xffff : 0;
+    uint64_t low = reg < 8 ? (uint64_t)value << 8 * reg : 0, status = low >> 8 * STATUS & 0xffff;
 
     if (spy.hook)
         spy.hook();
     spy.writes++;
+    spy.command_written |= (uint16_t)(low >> 8 * COMMAND);
     spy.status_written |= (uint16_t)status;
     spy.errors &= (uint16_t) ~(status & STATUS_ERRORS);
     if (reg < BARS_END && reg + length > BARS)

@@ -37,8 +37,8 @@ struct spy {
     unsigned bar_writes; /* to the hardware's BARs */
     unsigned writes, reads;
     uint16_t errors; /* error bits that every status register shows; ones that are written clear */
-    uint16_t status_written; /* ones that were written to status, collected */
-    void (*hook)(void);      /* called at every write, before it happens */
+    uint16_t command_written, status_written; /* ones that were written, collected */
+    void (*hook)(void);                       /* called at every write, before it happens */
 };
 
 extern struct spy spy;

@@ -92,6 +92,25 @@ unsigned lent_ext_cap(struct lent *lent, unsigned id)
     return 0;
 }
 
+void lent_expect_reserved(struct lent *lent, unsigned from, unsigned end)
+{
+    struct sim_counters before, after;
+
+    sim_function_counters(lent->rig.sim, lent->host, &before);
+    for (unsigned reg = from; reg < end; reg++) {
+        for (unsigned length = 1; length <= 4; length *= 2) {
+            if (reg + length > end)
+                continue;
+            assert_int_equal(lent_get(lent, reg, length), 0);
+            lent_put(lent, reg, length, 0xffffffff);
+            assert_int_equal(lent_get(lent, reg, length), 0);
+        }
+    }
+    sim_function_counters(lent->rig.sim, lent->host, &after);
+    assert_int_equal(after.config_reads, before.config_reads);
+    assert_int_equal(after.config_writes, before.config_writes);
+}
+
 uint32_t lent_hardware(struct lent *lent, unsigned reg, unsigned length)
 {
     return rig_peek(&lent->rig, lent->host, reg, length);

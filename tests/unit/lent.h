@@ -47,6 +47,9 @@ void lent_put(struct lent *lent, unsigned reg, unsigned length, uint32_t value);
 unsigned lent_cap(struct lent *lent, unsigned id);
 unsigned lent_ext_cap(struct lent *lent, unsigned id);
 
+/** Nothing is there for the guest: it reads zeros, and its writes don't get anywhere. */
+void lent_expect_reserved(struct lent *lent, unsigned from, unsigned end);
+
 /** The hardware's own register. */
 uint32_t lent_hardware(struct lent *lent, unsigned reg, unsigned length);
 /** BAR 0 at @address, decode on. */

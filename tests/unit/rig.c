@@ -205,7 +205,6 @@ struct sim_dma rig_dma(struct rig *rig, struct sbdf rid, uint64_t address)
     return dma;
 }
 
-
 int rig_find_event(struct rig *rig, int from, enum berth_event_kind kind, const char *step)
 {
     unsigned count = atomic_load(&rig->event_count);

@@ -26,10 +26,25 @@ static int fake_ats(void *iommu, struct sbdf rid, bool on)
     return sim_iommu_ops.ats(tape->sim, rid, on);
 }
 
+static uint64_t enabled(void)
+{
+    struct sim_counters counters;
+
+    sim_counters(rig.sim, &counters);
+    return counters.ats_enabled;
+}
+
+static int looking_attach(void *iommu, struct sbdf rid, void *space)
+{
+    contexts_moved_with_ats += enabled() != 0;
+    return tape_iommu_ops.attach(iommu, rid, space);
+}
+
 static void with_ats(struct berth_machine_config *config)
 {
     ops = *config->iommu;
     ops.ats = fake_ats;
+    ops.attach = looking_attach;
     config->iommu = &ops;
 }
 
@@ -57,14 +72,6 @@ static int setup(void **state)
     add_functions();
     up(with_ats);
     return 0;
-}
-
-static uint64_t enabled(void)
-{
-    struct sim_counters counters;
-
-    sim_counters(rig.sim, &counters);
-    return counters.ats_enabled;
 }
 
 static int teardown(void **state)
@@ -122,7 +129,7 @@ static void test_M25_what_loses_invalidations_does_not_get_it(void **state)
 {
     (void)state;
     add_functions();
-    mb_put(rig_function(&rig, rig_nvme), 0, 4, 0x8c638086); /* src/core/errata.c */
+    mb_put(rig_function(&rig, rig_nvme), 0, 4, 0x73101002); /* src/core/errata.c */
     up(with_ats);
     assert_true(rig_info(&rig, rig_nvme).errata & PCIDEV_ERRATUM_NO_ATS);
     lend(rig_nvme);
@@ -131,20 +138,12 @@ static void test_M25_what_loses_invalidations_does_not_get_it(void **state)
     teardown(state);
 }
 
-static void look_at_contexts(void *context)
-{
-    (void)context;
-    contexts_moved_with_ats += enabled() != 0;
-}
-
 static void test_M25_contexts_move_while_it_is_off(void **state)
 {
     (void)state;
     lend(rig_nvme);
-    rig.tape.hook = look_at_contexts;
     assert_int_equal(rig_deassign(&rig, rig_nvme, vm.domain), 0);
     lend(rig_nvme);
-    rig.tape.hook = NULL;
     assert_int_equal(contexts_moved_with_ats, 0);
 }
 
@@ -166,6 +165,18 @@ static void test_P2_an_iommu_that_refuses_changes_nothing(void **state)
     assert_false(rig_info(&rig, rig_nvme).broken);
 }
 
+/* A reset that failed in the middle breaks a device: that is another story. */
+static bool revived(struct sbdf sbdf)
+{
+    if (!rig_info(&rig, sbdf).broken)
+        return false;
+    assert_false(device_has_it_on(sbdf));
+    assert_int_equal(enabled(), 0);
+    assert_int_equal(rig_remove(&rig, sbdf, PCIDEV_REMOVE_FORCE), 0);
+    assert_int_equal(rig_add(&rig, sbdf), 0);
+    return true;
+}
+
 /* Every host operation fails once: it is on at both sides, or at neither. */
 static void test_P2_both_sides_agree(void **state)
 {
@@ -178,12 +189,17 @@ static void test_P2_both_sides_agree(void **state)
         sim_fail(rig.sim, SIM_OP_ANY, 0, 0, 0);
         assert_int_equal(enabled(), error ? 0 : 1);
         assert_int_equal(device_has_it_on(rig_nvme), !error);
+        (void)revived(rig_nvme);
     }
     error = -EIO;
     for (unsigned nth = 1; error; nth++) {
         sim_fail(rig.sim, SIM_OP_ANY, nth, 0, 0);
         error = rig_deassign(&rig, rig_nvme, vm.domain);
         sim_fail(rig.sim, SIM_OP_ANY, 0, 0, 0);
+        if (revived(rig_nvme)) {
+            lend(rig_nvme);
+            continue;
+        }
         assert_int_equal(enabled(), error ? 1 : 0);
         assert_int_equal(device_has_it_on(rig_nvme), error != 0);
     }

@@ -163,6 +163,29 @@ static void test_M23_a_group_may_be_larger_than_a_thread_has_slots(void **state)
         rig_expect_owner(&rig, at(9, i, 0), "vm1");
 }
 
+/* INTx alone, on one line: that joins two groups. */
+static void test_M23_groups_that_share_a_line_go_together(void **state)
+{
+    static const struct sbdf one = {0, 0, 0x40}, two = {0, 0, 0x48};
+    struct capture_function *f;
+
+    (void)state;
+    rig_begin(&rig);
+    for (unsigned i = 0; i < 2; i++) {
+        f = mb_pci_endpoint(&rig.builder, i ? two : one);
+        mb_put(f, 0x34, 1, 0); /* no capabilities */
+        mb_put(f, 0x3c, 2, 0x010b);
+    }
+    rig_up(&rig, NULL);
+    rig_vm_up(&rig, &vm, "vm1");
+    rig_vm_up(&rig, &vm2, "vm2");
+    assert_int_not_equal(rig_info(&rig, one).group, rig_info(&rig, two).group);
+    rig_expect_refused(&rig, rig_assign(&rig, one, vm.domain), -EBUSY, BERTH_REASON_SHARED_LINE);
+    assert_int_equal(lend(two, vm.domain), 0);
+    both_belong_to(one, two, "vm1");
+    teardown(state);
+}
+
 static void test_M46_the_guest_address_is_that_of_the_device_asked_for(void **state)
 {
     const struct sbdf place = {0, 0, 0x50};
@@ -340,6 +363,7 @@ int main(void)
         TEST(test_M23_one_bus_reset_serves_all_of_them),
         cmocka_unit_test(test_K10_a_reset_that_is_required_takes_place),
         TEST(test_M23_a_group_may_be_larger_than_a_thread_has_slots),
+        cmocka_unit_test(test_M23_groups_that_share_a_line_go_together),
         TEST(test_M46_the_guest_address_is_that_of_the_device_asked_for),
         TEST(test_M23_a_member_of_another_guest_is_in_the_way),
         TEST(test_M23_the_ways_of_a_group_are_those_of_one_device),

@@ -155,8 +155,7 @@ static void test_R5_a_drain_names_who_holds_on_and_changes_nothing(void **state)
     assert_int_equal(rig.why.holder_count, 1);
     assert_string_equal(rig.why.holders[0].tag, "slow reader");
     rig_expect_as_before(&rig, &before);
-    assert_int_equal(berth_domain_config_read(vm.domain, rig_seen(&rig, rig_nvme), 0, 2),
-                     0x1b36);
+    assert_int_equal(berth_domain_config_read(vm.domain, rig_seen(&rig, rig_nvme), 0, 2), 0x1b36);
     atomic_store(&reader.leave, true);
     pthread_join(thread, NULL);
     assert_int_equal(remove_within(reader.dev, PCIDEV_REMOVE_FORCE, 0), 0);

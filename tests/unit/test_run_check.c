@@ -115,10 +115,9 @@ static void test_counters(void **state)
         struct sim_counters counters;
         enum run_flaw flaw;
     } cases[] = {
-        {{.touches_after_release = 1}, FLAW_TOUCH},
-        {{.touches_resetting = 2}, FLAW_RESETTING},
-        {{.spaces_freed_in_use = 1}, FLAW_FREED_IN_USE},
-        {{.attach_gaps = 3}, FLAW_GAP},
+        {{.touches_after_release = 1}, FLAW_TOUCH},      {{.touches_resetting = 2}, FLAW_RESETTING},
+        {{.spaces_freed_in_use = 1}, FLAW_FREED_IN_USE}, {{.attach_gaps = 3}, FLAW_GAP},
+        {{.bar_decode_off = 1}, FLAW_DECODE_OFF},        {{.bindings_misused = 2}, FLAW_BINDINGS},
     };
     struct judged *j = *state;
 
@@ -126,8 +125,11 @@ static void test_counters(void **state)
         flaws_of_counters(&j->flaws, &cases[i].counters, &none);
         assert_fails(j, cases[i].flaw);
     }
-    flaws_of_counters(&j->flaws, &(struct sim_counters){.config_reads = 5, .touches_vanished = 7},
-                      &none);
+    /* a message may be on its way while its vector is unbound, and is blocked */
+    flaws_of_counters(
+        &j->flaws,
+        &(struct sim_counters){.config_reads = 5, .touches_vanished = 7, .interrupts_forged = 1},
+        &none);
     assert_true(run_verdict(&j->flaws, &proof, j->line));
 }
 
@@ -144,6 +146,7 @@ static void test_balance(void **state)
         {{.contexts = 21, .spaces = 1, .mappings = 4, .claims = 36}, FLAW_SPACES},
         {{.contexts = 21, .spaces = 2, .mappings = 5, .claims = 36}, FLAW_MAPPINGS},
         {{.contexts = 21, .spaces = 2, .mappings = 4, .claims = 35}, FLAW_CLAIMS},
+        {{.contexts = 21, .spaces = 2, .mappings = 4, .claims = 36, .bindings = 1}, FLAW_BINDINGS},
     };
     struct judged *j = *state;
 
@@ -160,12 +163,14 @@ static void test_excuses(void **state)
 {
     static const struct sim_counters then = {.spaces = 2}, three = {.spaces = 3},
                                      four = {.spaces = 4}, one = {.spaces = 1};
-    static const struct run_excuse excuse = {.spaces_left = 1, .gaps = true, .resetting = true};
+    static const struct run_excuse excuse = {
+        .spaces_left = 1, .gaps = true, .resetting = true, .decode = true, .bindings = true};
+    static const struct sim_counters excused = {
+        .attach_gaps = 1, .touches_resetting = 1, .bar_decode_off = 1, .bindings_misused = 1};
     struct judged *j = *state;
 
     flaws_of_balance(&j->flaws, &then, &three, &excuse);
-    flaws_of_counters(&j->flaws, &(struct sim_counters){.attach_gaps = 1, .touches_resetting = 1},
-                      &excuse);
+    flaws_of_counters(&j->flaws, &excused, &excuse);
     assert_true(run_verdict(&j->flaws, &proof, j->line));
     flaws_of_balance(&j->flaws, &then, &four, &excuse);
     assert_fails(j, FLAW_SPACES);
@@ -173,6 +178,8 @@ static void test_excuses(void **state)
     assert_fails(j, FLAW_SPACES);
     flaws_of_counters(&j->flaws, &(struct sim_counters){.touches_after_release = 1}, &excuse);
     assert_fails(j, FLAW_TOUCH);
+    flaws_of_balance(&j->flaws, &then, &(struct sim_counters){.spaces = 2, .bindings = 1}, &excuse);
+    assert_fails(j, FLAW_BINDINGS);
 }
 
 /* ---- reads ---- */

@@ -6,7 +6,7 @@
  */
 #include "tests/unit/rig.h"
 
-#include <stdio.h>
+#include <string.h>
 
 struct sweep {
     const char *name;
@@ -16,7 +16,17 @@ struct sweep {
 
 static const struct sbdf bridge_at = {0, 0, 0x08}, pf_at = {0, 1, 0}, nvme_at = {0, 2, 0},
                          legacy_at = {0, 4, 0x08}, phantom_at = {0, 5, 0};
+static struct rig_vm vm;
 static struct berth_domain *guest;
+
+#define COMMAND 4
+#define COMMAND_WORKS 6u /* decode and bus mastering */
+#define BAR0 0x10
+#define BAR_PLACE UINT64_C(0x4000000000)
+#define MSIX_TABLE (BAR_PLACE + 0x2000)
+#define MSIX_ENABLE 0x8000u
+#define CAP_MSIX 0x11
+#define VECTORS 3u
 
 static void relaxed(struct berth_machine_config *config)
 {
@@ -43,7 +53,8 @@ static void make_machine(struct rig *rig)
     assert_int_equal(sim_set_reserved(rig->sim, nvme_at, &region, 1), 0);
     assert_int_equal(rig_remove(rig, nvme_at, PCIDEV_REMOVE_DEFAULT), 0);
     assert_int_equal(rig_add(rig, nvme_at), 0);
-    guest = rig_guest(rig, "vm1");
+    rig_vm_up(rig, &vm, "vm1");
+    guest = vm.domain;
 }
 
 /* ---- the transitions ---- */
@@ -66,6 +77,58 @@ static void take_out_phantom(struct rig *rig)
 static void lend_nvme(struct rig *rig)
 {
     assert_int_equal(rig_assign(rig, nvme_at, guest), 0);
+}
+
+/* Those that are bound, each with a reference (C6). */
+static unsigned vectors(struct rig *rig)
+{
+    struct pcidev *dev = pcidev_find(rig->machine, nvme_at, "vectors");
+    struct berth_holder holders[BERTH_HOLDERS_MAX];
+    unsigned found = 0;
+
+    if (!dev)
+        return 0;
+    for (unsigned i = pcidev_holders(dev, holders, BERTH_HOLDERS_MAX); i-- > 0;)
+        if (!strcmp(holders[i].tag, "vector"))
+            found = holders[i].count;
+    pcidev_put(dev, "vectors");
+    return found;
+}
+
+/* Entries of the hardware's table that are not masked. */
+static unsigned open_entries(struct rig *rig)
+{
+    struct sim_msix_entry entry;
+    unsigned open = 0;
+
+    for (unsigned i = 0; i < VECTORS; i++)
+        if (!sim_msix_entry(rig->sim, nvme_at, i, &entry))
+            open += !(entry.control & 1);
+    return open;
+}
+
+static unsigned msix_control(struct rig *rig)
+{
+    return mb_find_cap(rig_function(rig, nvme_at), CAP_MSIX) + 2;
+}
+
+/* As a driver leaves it: BARs mapped, interrupts bound. */
+static void drive_nvme(struct rig *rig)
+{
+    struct sbdf seen;
+
+    lend_nvme(rig);
+    seen = rig_seen(rig, nvme_at);
+    berth_domain_config_write(guest, seen, BAR0, 8, BAR_PLACE);
+    berth_domain_config_write(guest, seen, COMMAND, 2, COMMAND_WORKS);
+    for (unsigned i = 0; i < VECTORS; i++) {
+        assert_int_equal(berth_domain_mmio_write(guest, MSIX_TABLE + 16 * i, 8, 0xfee00000), 0);
+        assert_int_equal(berth_domain_mmio_write(guest, MSIX_TABLE + 16 * i + 8, 8, 0x40 + i), 0);
+    }
+    berth_domain_config_write(guest, seen, msix_control(rig), 2, MSIX_ENABLE);
+    assert_int_equal(vectors(rig), VECTORS);
+    assert_int_equal(open_entries(rig), VECTORS);
+    assert_int_not_equal(vm.mapped, 0);
 }
 
 static void lend_legacy(struct rig *rig)
@@ -189,6 +252,9 @@ static const struct sweep sweeps[] = {
     {"readd", nothing, readd_nvme},
     {"sriov", nothing, enable_vfs},
     {"destroy guest", lend_nvme, destroy_guest},
+    {"reset driven", drive_nvme, reset_nvme},
+    {"deassign driven", drive_nvme, deassign_nvme},
+    {"remove driven", drive_nvme, remove_force},
 };
 
 /* ---- what has to hold afterwards ---- */
@@ -218,6 +284,47 @@ static void check_failed(struct rig *rig, const struct pcidev_info *before, bool
                      berth_machine_count(rig->machine));
 }
 
+/* What a guest sees and has of the device that it drives. */
+struct seen {
+    bool there;
+    uint64_t command, bar, msix;
+    int64_t mapped;
+    unsigned vectors, open;
+};
+
+static struct seen see(struct rig *rig)
+{
+    const struct sbdf at = rig_seen(rig, nvme_at);
+
+    return (struct seen){
+        .there = !sbdf_equal(at, rig_nowhere),
+        .command = berth_domain_config_read(guest, at, COMMAND, 2),
+        .bar = berth_domain_config_read(guest, at, BAR0, 8),
+        .msix = berth_domain_config_read(guest, at, msix_control(rig), 2),
+        .mapped = vm.mapped,
+        .vectors = vectors(rig),
+        .open = open_entries(rig),
+    };
+}
+
+/* R7: who still has the device has all of it; who has lost it has nothing of it. */
+static void check_view(struct rig *rig, const struct seen *before)
+{
+    const struct seen after = see(rig);
+
+    if (!after.there) {
+        assert_int_equal(after.mapped, 0);
+        assert_int_equal(after.vectors, 0);
+        return;
+    }
+    assert_int_equal(after.command, before->command);
+    assert_int_equal(after.bar, before->bar);
+    assert_int_equal(after.msix, before->msix);
+    assert_int_equal(after.mapped, before->mapped);
+    assert_int_equal(after.vectors, before->vectors);
+    assert_int_equal(after.open, before->open);
+}
+
 static bool interesting(struct sbdf sbdf)
 {
     return !sbdf_equal(sbdf, bridge_at);
@@ -243,6 +350,7 @@ static bool sweep_once(const struct sweep *s, enum sim_op op, unsigned nth, unsi
     struct rig rig;
     struct pcidev_info before[3] = {{.references = 0}};
     const struct sbdf watched[3] = {nvme_at, legacy_at, phantom_at};
+    struct seen seen;
     bool there[3], failed;
     int error;
 
@@ -253,6 +361,7 @@ static bool sweep_once(const struct sweep *s, enum sim_op op, unsigned nth, unsi
         if (there[i])
             before[i] = rig_info(&rig, watched[i]);
     }
+    seen = see(&rig);
     sim_fail(rig.sim, op, nth, again, 0);
     error = s->run(&rig);
     failed = sim_failed(rig.sim, op);
@@ -262,11 +371,14 @@ static bool sweep_once(const struct sweep *s, enum sim_op op, unsigned nth, unsi
             check_failed(&rig, &before[i], there[i], watched[i]);
         assert_true(rig.why.reason != BERTH_REASON_NONE);
     }
+    if (error || seen.there)
+        check_view(&rig, &seen);
     for (unsigned i = 0; i < 3; i++)
         check_dma(&rig, watched[i]);
     (void)!berth_domain_destroy(guest, NULL);
     assert_int_equal(berth_domain_state(guest), BERTH_DOMAIN_DEAD);
     berth_domain_put(guest);
+    assert_int_equal(vm.mapped, 0);
     rig_down(&rig);
     return failed;
 }

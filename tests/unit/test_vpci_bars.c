@@ -187,9 +187,12 @@ static bool rom_is_on(void)
 static void test_the_ROM_is_enabled_while_the_guest_has_it(void **state)
 {
     uint32_t address = rig_peek(&zoo.rig, zoo_big, ROM, 4) & ~ROM_ENABLE, value = 0x55aa1234;
-    uint64_t seen;
+    struct sim_counters counters;
+    uint64_t seen, wrote;
 
     (void)state;
+    sim_function_counters(zoo.rig.sim, zoo_big, &counters);
+    wrote = counters.bar_writes;
     zoo_place(zoo_big);
     zoo_put(zoo_big, ROM, 4, ZOO_BIG_ROM | ROM_ENABLE);
     assert_false(rom_is_on());
@@ -210,6 +213,12 @@ static void test_the_ROM_is_enabled_while_the_guest_has_it(void **state)
     assert_true(zoo_off(zoo_big, COMMAND_MEMORY));
     assert_false(rom_is_on());
     assert_int_equal(rig_peek(&zoo.rig, zoo_big, ROM, 4) & ~ROM_ENABLE, address);
+    assert_true(zoo_on(zoo_big, COMMAND_MEMORY));
+    assert_true(rom_is_on());
+    assert_int_equal(rig_deassign(&zoo.rig, zoo_big, zoo.guest), 0);
+    assert_false(rom_is_on());
+    sim_function_counters(zoo.rig.sim, zoo_big, &counters);
+    assert_int_equal(counters.bar_writes, wrote); /* it is read only, here as well */
 }
 
 /* Its place is refused: it is off, and the BARs are as they were. */
@@ -249,6 +258,7 @@ static void test_F87_another_size_is_another_mask_and_another_map(void **state)
 {
     struct pcidev *dev = rig_dev(&zoo.rig, zoo_big);
     struct vpci *v = atomic_load(&dev->vpci);
+    uint64_t value;
 
     (void)state;
     zoo_place(zoo_big);
@@ -258,7 +268,11 @@ static void test_F87_another_size_is_another_mask_and_another_map(void **state)
     assert_true(zoo_on(zoo_big, COMMAND_MEMORY));
     assert_int_equal(guest_maps_bytes(&zoo.maps, dev, 4), 8 * MIB);
     vpci_bar_resized(v, 4, 4 * MIB); /* decoded: it is what it is */
+    assert_int_equal(v->bar[4].size, 8 * MIB);
     assert_true(zoo_off(zoo_big, COMMAND_MEMORY));
+    vpci_bar_resized(v, 4, 8192 * MIB);
+    zoo_put(zoo_big, BAR(4), 8, UINT64_MAX);
+    assert_int_equal(zoo_get(zoo_big, BAR(4), 8), UINT64_C(0xfffffffe00000004));
     vpci_bar_resized(v, 4, 2 * MIB);
     vpci_bar_resized(v, 5, 2 * MIB); /* no BAR */
     zoo_put(zoo_big, BAR(4), 8, UINT64_MAX);
@@ -266,6 +280,7 @@ static void test_F87_another_size_is_another_mask_and_another_map(void **state)
     zoo_place(zoo_big);
     assert_true(zoo_on(zoo_big, COMMAND_MEMORY));
     assert_int_equal(guest_maps_bytes(&zoo.maps, dev, 4), 2 * MIB);
+    assert_int_equal(berth_domain_mmio_read(zoo.guest, ZOO_BIG_BAR4 + 2 * MIB, 4, &value), -ENOENT);
     rig_put(dev);
 }
 

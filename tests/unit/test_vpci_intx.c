@@ -323,6 +323,82 @@ static void test_A4_a_device_that_vanished_is_silent(void **state)
     ir.rig.leaks_expected = 0;
 }
 
+/* ---- somebody else acts in the middle: a thread that is done before the first one goes on ---- */
+
+static void *guest_disables(void *context)
+{
+    (void)context;
+    disable(true);
+    return NULL;
+}
+
+static void *guest_toggles(void *context)
+{
+    (void)context;
+    sim_lower(ir.rig.sim, ir.dev);
+    disable(true);
+    disable(false);
+    return NULL;
+}
+
+static void meanwhile(void *(*act)(void *context))
+{
+    pthread_t thread;
+
+    assert_int_equal(pthread_create(&thread, NULL, act, NULL), 0);
+    pthread_join(thread, NULL);
+}
+
+static void disable_meanwhile(void)
+{
+    meanwhile(guest_disables);
+}
+
+static void test_the_guest_is_told_what_is_so_in_the_end(void **state)
+{
+    (void)state;
+    ir.telling = disable_meanwhile;
+    irq_raise(&ir, 0);
+    assert_null(ir.telling);
+    assert_false(ir.line);
+    assert_true(irq_line_is_off(&ir));
+}
+
+static struct berth_host_ops slow_ops;
+static bool slow;
+
+/* A write of INTX_DISABLE that takes its time. */
+static int slow_write(void *host, berth_claim claim, unsigned reg, unsigned length, uint32_t value)
+{
+    if (slow && reg == PCI_COMMAND + 1 && value & PCI_COMMAND_INTX_DISABLE >> 8) {
+        slow = false;
+        meanwhile(guest_toggles);
+    }
+    return sim_host_ops.config_write(host, claim, reg, length, value);
+}
+
+static void with_slow_host(struct berth_machine_config *config)
+{
+    slow_ops = sim_host_ops;
+    slow_ops.config_write = slow_write;
+    config->host = &slow_ops;
+}
+
+static void test_the_hardware_is_as_the_last_one_wanted_it(void **state)
+{
+    (void)state;
+    ir.configure = with_slow_host;
+    irq_up(&ir, rig_nvme);
+    slow = true;
+    irq_raise(&ir, 0);
+    assert_false(slow);
+    assert_false(ir.line);
+    assert_false(irq_line_is_off(&ir)); /* or it would be off for ever */
+    irq_raise(&ir, 0);
+    assert_true(ir.line);
+    irq_down(&ir);
+}
+
 /* ---- threads: whoever acts last leaves line and mask as the flag says ---- */
 
 static _Atomic bool stop;
@@ -394,6 +470,8 @@ int main(void)
         TEST(test_O2_nothing_of_an_earlier_life_reaches_a_later_owner),
         TEST(test_X50_interrupts_that_nobody_bound_are_dropped),
         TEST(test_A4_a_device_that_vanished_is_silent),
+        TEST(test_the_guest_is_told_what_is_so_in_the_end),
+        BARE(test_the_hardware_is_as_the_last_one_wanted_it),
         TEST(test_a_line_is_right_after_everybody_pulled_at_it),
     };
 

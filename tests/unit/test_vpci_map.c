@@ -126,6 +126,8 @@ static void test_F80_only_in_the_windows(void **state)
         {.start = 0xc0000000, .length = 0x20000},
         {.start = 0xc0020000, .length = 0x20000}, /* what spans two of them is in neither */
         {.start = UINT64_C(0x1000000000), .length = UINT64_C(0x10000000000)},
+        {.start = 0xc2000000, .length = 0x8000}, /* too small for it */
+        {.start = 0x4000, .length = 0x1000},     /* memory */
         {.start = 0x3000, .length = 0x40, .io = 1},
     };
     static const struct {
@@ -138,14 +140,15 @@ static void test_F80_only_in_the_windows(void **state)
         {BAR(2), 0xbfff0000, COMMAND_MEMORY, false}, {BAR(2), 0x10000, COMMAND_MEMORY, false},
         {BAR(3), 0x3000, COMMAND_IO, true},          {BAR(3), 0x3020, COMMAND_IO, true},
         {BAR(3), 0x3040, COMMAND_IO, false},         {BAR(3), 0x2fe0, COMMAND_IO, false},
-        {BAR(0), 0xc0000000, COMMAND_MEMORY, true},
+        {BAR(0), 0xc0000000, COMMAND_MEMORY, true},  {BAR(2), 0xc2000000, COMMAND_MEMORY, false},
+        {BAR(3), 0x4000, COMMAND_IO, false},
     };
     struct berth_domain *first = zoo.guest;
     struct guest_maps maps = {.count = 0};
 
     (void)state;
     assert_int_equal(rig_deassign(&zoo.rig, zoo_big, zoo.guest), 0);
-    zoo.guest = zoo_guest("vm2", &maps, windows, 4);
+    zoo.guest = zoo_guest("vm2", &maps, windows, 6);
     assert_int_equal(rig_assign(&zoo.rig, zoo_big, zoo.guest), 0);
     for (unsigned i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
         zoo_place(zoo_big);
@@ -275,6 +278,7 @@ static void test_an_unmap_that_fails_leaves_the_bit_on(void **state)
 
     (void)state;
     zoo_place(zoo_big);
+    zoo_put(zoo_big, ROM, 4, ZOO_BIG_ROM | ROM_ENABLE);
     for (unsigned k = 1; k <= ZOO_PIECES; k++) {
         assert_true(zoo_on(zoo_big, COMMAND_MEMORY));
         zoo.maps.fail_unmap = k;
@@ -284,6 +288,7 @@ static void test_an_unmap_that_fails_leaves_the_bit_on(void **state)
         assert_int_equal(berth_domain_mmio_write(zoo.guest, ZOO_BIG_BAR0, 4, k), 0);
         assert_int_equal(berth_domain_mmio_read(zoo.guest, ZOO_BIG_BAR0, 4, &value), 0);
         assert_int_equal(value, k);
+        assert_int_equal(berth_domain_mmio_read(zoo.guest, ZOO_BIG_ROM, 4, &value), 0);
         assert_true(zoo_off(zoo_big, COMMAND_MEMORY));
         zoo_expect_unmapped(zoo_big);
     }

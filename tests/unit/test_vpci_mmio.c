@@ -156,6 +156,23 @@ static void test_ports(void **state)
     assert_int_equal(berth_domain_port_read(zoo.guest, ZOO_BIG_BAR3 + 32, 4, &value), -ENOENT);
 }
 
+/* PCI 3.0, 6.2.5.1: four ports are a BAR. No part of an access is wider. */
+static void test_the_smallest_BAR(void **state)
+{
+    struct pcidev *dev = rig_dev(&zoo.rig, zoo_big);
+    uint64_t value;
+
+    (void)state;
+    assert_true(zoo_off(zoo_big, COMMAND_IO));
+    vpci_bar_resized(atomic_load(&dev->vpci), 3, 4);
+    assert_true(zoo_on(zoo_big, COMMAND_IO));
+    assert_int_equal(berth_domain_port_write(zoo.guest, ZOO_BIG_BAR3, 8, 0x1122334455667788), 0);
+    assert_int_equal(berth_domain_port_read(zoo.guest, ZOO_BIG_BAR3, 8, &value), 0);
+    assert_int_equal(value, 0xffffffff55667788);
+    assert_int_equal(hardware(zoo_big, 3, 4), 0);
+    rig_put(dev);
+}
+
 /* ---- who is there ---- */
 
 static void test_V1_only_the_guests_own_BARs(void **state)
@@ -365,6 +382,7 @@ int main(void)
         TEST(test_what_is_outside_reads_ones_and_is_dropped),
         TEST(test_ends_of_the_address_spaces),
         TEST(test_ports),
+        TEST(test_the_smallest_BAR),
         TEST(test_V1_only_the_guests_own_BARs),
         TEST(test_what_is_not_decoded_is_not_there),
         TEST(test_K09_a_BAR_reads_ones_during_a_reset),

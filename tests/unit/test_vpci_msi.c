@@ -334,23 +334,34 @@ static void test_X54_a_forged_message_is_blocked(void **state)
 
 static void without_neighbour(struct irq_rig *rig)
 {
-    assert_int_equal(rig_remove(&rig->rig, rig_legacy2, PCIDEV_REMOVE_DEFAULT), 0);
+    assert_int_equal(rig_remove(&rig->rig, rig_legacy, PCIDEV_REMOVE_DEFAULT), 0);
 }
 
-static void test_X55_behind_a_bridge_messages_carry_its_alias(void **state)
+static void expect_source(struct sbdf dev, struct sbdf source)
 {
-    (void)state;
-    irq_begin(&ir);
-    ir.prepare = without_neighbour;
-    irq_up(&ir, rig_legacy);
+    irq_up(&ir, dev);
     msi_wide = msi_masks = true;
     msi_cap = irq_cap(&ir, PCI_CAP_ID_MSI);
     msi_message(MSI_MESSAGE, MSI_UPPER, MSI_DATA);
     assert_true(msi_enable(1));
     msi_expect_works(1);
-    assert_true(sbdf_equal(ir.last.source, at(4, 0, 0)));
-    assert_true(sbdf_equal(ir.last.device, rig_legacy));
+    assert_true(sbdf_equal(ir.last.source, source));
+    assert_true(sbdf_equal(ir.last.device, dev));
     irq_down(&ir);
+}
+
+static void test_X55_behind_a_bridge_messages_carry_its_alias(void **state)
+{
+    const struct sbdf bridge = at(0, 0x10, 0);
+
+    (void)state;
+    irq_begin(&ir);
+    ir.prepare = without_neighbour;
+    expect_source(rig_legacy2, at(4, 0, 0));
+    irq_begin(&ir);
+    mb_pci_bridge(&ir.rig.builder, bridge, 9, 9);
+    mb_pci_endpoint(&ir.rig.builder, at(9, 1, 0));
+    expect_source(at(9, 1, 0), bridge);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, msi_setup, msi_teardown)

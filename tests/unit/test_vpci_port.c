@@ -179,6 +179,20 @@ static void test_M46_root_buses_keep_their_numbers(void **state)
     assert_true(is_there(at(8, 0, 0)));
 }
 
+/* Zero says that a bridge was not set up, also where no bus of the guest has the number. */
+static void test_M46_zero_is_no_number(void **state)
+{
+    (void)state;
+    ports.config.first_bus = 32;
+    ports_view(1);
+    lend(rig_nvme);
+    assert_true(is_there(at(40, 0, 0)));
+    put(at(32, 1, 0), PORT_SECONDARY, 1, 0);
+    assert_false(is_there(at(40, 0, 0)) || is_there(at(0, 0, 0)));
+    put(at(32, 1, 0), PORT_SECONDARY, 1, 1);
+    assert_true(is_there(at(1, 0, 0)));
+}
+
 /* ---- bad input ---- */
 
 /* Everything that a guest can change in a port, and nothing else. */
@@ -305,6 +319,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_M46_enumeration, setup, teardown),
         cmocka_unit_test_setup_teardown(test_M46_numbers_that_clash, setup, teardown),
         cmocka_unit_test_setup_teardown(test_M46_root_buses_keep_their_numbers, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_M46_zero_is_no_number, setup, teardown),
         cmocka_unit_test_setup_teardown(test_V7_hostile_writes, setup, teardown),
         cmocka_unit_test_setup_teardown(test_M46_31_ports_and_all_root_buses_full, setup_many,
                                         teardown),

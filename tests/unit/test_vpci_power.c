@@ -164,6 +164,22 @@ static void test_M14_a_sleeping_device_is_woken_before_it_is_touched(void **stat
     assert_int_equal(lent_hardware(&lent, LENT_BAR0 + 4, 4), bar);
 }
 
+/* No reset does it by the way. */
+static void test_M14_also_where_nothing_resets_it(void **state)
+{
+    (void)state;
+    lent.host = at(0, 9, 0);
+    lent.function = mb_rc_endpoint(&lent.rig.builder, lent.host);
+    mb_no_flr(lent.function);
+    pm = mb_find_cap(lent.function, ID_PM);
+    lent_up(&lent);
+    assert_int_equal(rig_info(&lent.rig, lent.host).method_count, 0);
+    set_state(3);
+    assert_int_equal(real_state(), 3);
+    assert_int_equal(rig_deassign(&lent.rig, lent.host, lent.guest), 0);
+    assert_int_equal(real_state(), 0);
+}
+
 static void test_M14_a_device_in_D3hot_can_be_lent(void **state)
 {
     uint32_t bar;
@@ -275,6 +291,7 @@ int main(void)
         TEST(test_M14_a_soft_reset_loses_nothing),
         TEST(test_M45_states_that_there_are_not),
         TEST(test_M14_a_sleeping_device_is_woken_before_it_is_touched),
+        TEST(test_M14_also_where_nothing_resets_it),
         TEST(test_M14_a_device_in_D3hot_can_be_lent),
         TEST(test_M14_sweep_of_failures),
         TEST(test_M14_a_state_that_cannot_be_reached),

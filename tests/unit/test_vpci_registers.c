@@ -1,15 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* Registers that an embedder adds to a view and removes (M40, M47, V3, V7, F18). */
+/* Registers that an embedder adds to a view and removes (M40, V3, V7). */
 #include <pthread.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include <berth_port.h>
 
 #include "tests/unit/rig.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
-#define INTERRUPT_LINE 0x3cu
 #define ID 0x00101b36u
 
 static bool no_memory;
@@ -27,15 +24,12 @@ static struct rig_vm vm;
 static struct sbdf seen;
 static struct pcidev *dev;
 
-static const struct sbdf hidden_at[] = {{0, 6, 0}};    /* rig_nvme2 */
-static const struct sbdf read_only_at[] = {{0, 5, 0}}; /* rig_phantom */
+static const struct sbdf hidden_at[] = {{0, 6, 0}}; /* rig_nvme2 */
 
-static void reserve(struct berth_machine_config *config)
+static void hide(struct berth_machine_config *config)
 {
     config->hidden = hidden_at;
     config->hidden_count = 1;
-    config->read_only = read_only_at;
-    config->read_only_count = 1;
 }
 
 static int setup(void **state)
@@ -44,7 +38,7 @@ static int setup(void **state)
     no_memory = false;
     rig_begin(&rig);
     rig_standard(&rig);
-    rig_up(&rig, reserve);
+    rig_up(&rig, hide);
     rig_vm_up(&rig, &vm, "vm1");
     assert_int_equal(rig_assign(&rig, rig_nvme, vm.domain), 0);
     seen = rig_seen(&rig, rig_nvme);
@@ -59,11 +53,6 @@ static int teardown(void **state)
     rig_vm_down(&vm);
     rig_down(&rig);
     return 0;
-}
-
-static struct berth_domain *hwdom(void)
-{
-    return berth_machine_hwdom(rig.machine);
 }
 
 static uint64_t get(unsigned reg, unsigned length)
@@ -360,268 +349,6 @@ static void test_O2_whoever_adds_in_a_transition_finds_no_view_behind_it(void **
     assert_int_equal(added, -ENODEV);
 }
 
-/* ---- the hardware domain ---- */
-
-static uint64_t host_get(struct sbdf sbdf, unsigned reg, unsigned length)
-{
-    return berth_domain_config_read(hwdom(), sbdf, reg, length);
-}
-
-static void host_set(struct sbdf sbdf, unsigned reg, unsigned length, uint64_t value)
-{
-    berth_domain_config_write(hwdom(), sbdf, reg, length, value);
-}
-
-static const struct berth_register line = {
-    .offset = INTERRUPT_LINE, .size = 1, .reset = 0x42, .rw = 0x0f, .ro = 0xf0};
-
-static void test_M47_what_is_trapped_is_trapped_and_the_rest_passes(void **state)
-{
-    struct pcidev *legacy = rig_dev(&rig, rig_legacy);
-    const uint32_t hardware = rig_peek(&rig, rig_legacy, INTERRUPT_LINE, 4);
-
-    (void)state;
-    assert_int_equal(berth_view_size(legacy), 0);
-    assert_int_equal(berth_register_remove(legacy, INTERRUPT_LINE, 1), -ENODEV);
-    assert_int_equal(berth_register_add(legacy, &line, NULL), 0);
-    assert_int_equal(host_get(rig_legacy, INTERRUPT_LINE, 1), 0x42);
-    assert_int_equal(host_get(rig_legacy, INTERRUPT_LINE, 4), (hardware & ~0xffu) | 0x42);
-    assert_int_equal(host_get(rig_legacy, INTERRUPT_LINE - 1, 8) & 0xffff00,
-                     (hardware & 0xff00) << 8 | 0x4200);
-    host_set(rig_legacy, INTERRUPT_LINE, 1, 0xff);
-    assert_int_equal(host_get(rig_legacy, INTERRUPT_LINE, 1), 0x4f);
-    assert_int_equal(rig_peek(&rig, rig_legacy, INTERRUPT_LINE, 4), hardware);
-    /* an access over both: each gets its part */
-    host_set(rig_legacy, 0x0c, 1, 0x10);
-    host_set(rig_legacy, 4, 2, 0x0007);
-    assert_int_equal(rig_peek(&rig, rig_legacy, 0x0c, 1), 0x10);
-    assert_int_equal(rig_peek(&rig, rig_legacy, 4, 2), 7);
-    assert_int_equal(host_get(rig_legacy, 0, 4), ID);
-    assert_int_equal(host_get(rig_legacy, 0x100, 4), UINT32_MAX); /* F22: as without registers */
-    assert_int_equal(berth_register_remove(legacy, INTERRUPT_LINE, 1), 0);
-    assert_int_equal(host_get(rig_legacy, INTERRUPT_LINE, 4), hardware);
-    host_set(rig_legacy, INTERRUPT_LINE, 1, 0x21);
-    assert_int_equal(rig_peek(&rig, rig_legacy, INTERRUPT_LINE, 1), 0x21);
-    rig_put(legacy);
-}
-
-static void test_M47_an_access_over_a_trapped_register_and_its_neighbours(void **state)
-{
-    static const struct berth_register bar = {.offset = 0x12, .size = 1, .reset = 0x99, .rw = 0xff};
-    struct pcidev *legacy = rig_dev(&rig, rig_legacy);
-    const uint32_t hardware = rig_peek(&rig, rig_legacy, 0x10, 4);
-
-    (void)state;
-    assert_int_equal(berth_register_add(legacy, &bar, NULL), 0);
-    host_set(rig_legacy, 0x10, 4, 0xaa55e000);
-    assert_int_equal(rig_peek(&rig, rig_legacy, 0x10, 4), 0xaa00e000 | (hardware & 0xff0000));
-    assert_int_equal(host_get(rig_legacy, 0x10, 4), 0xaa55e000);
-    assert_int_equal(host_get(rig_legacy, 0x11, 2), 0x55e0);
-    host_set(rig_legacy, 0x10, 4, hardware);
-    assert_int_equal(rig_peek(&rig, rig_legacy, 0x10, 4), hardware);
-    rig_put(legacy);
-}
-
-static unsigned called;
-
-static uint32_t count_call(void *context, unsigned reg, uint32_t stored, uint32_t value,
-                           uint32_t cleared)
-{
-    (void)context;
-    (void)reg;
-    (void)stored;
-    (void)cleared;
-    called++;
-    return value;
-}
-
-static void test_F18_a_read_only_device_stays_one(void **state)
-{
-    static const struct berth_register desc = {
-        .offset = 0xa00, .size = 4, .reset = 0x77, .rw = 0xff, .write = count_call};
-    struct pcidev *read_only = rig_dev(&rig, read_only_at[0]);
-    struct sim_counters before, after;
-
-    (void)state;
-    called = 0;
-    assert_int_equal(berth_register_add(read_only, &desc, NULL), 0);
-    sim_function_counters(rig.sim, read_only_at[0], &before);
-    host_set(read_only_at[0], 0xa00, 4, 0);
-    host_set(read_only_at[0], 0x3c, 4, 0);
-    sim_function_counters(rig.sim, read_only_at[0], &after);
-    assert_int_equal(called, 0);
-    assert_int_equal(after.config_writes, before.config_writes);
-    assert_int_equal(host_get(read_only_at[0], 0xa00, 4), 0x77);
-    assert_int_equal(host_get(read_only_at[0], 0, 4), ID);
-    rig_put(read_only);
-}
-
-static void test_M47_registers_of_the_hardware_domain_end_with_a_loan(void **state)
-{
-    struct pcidev *pf = rig_dev(&rig, rig_pf);
-    const uint32_t hardware = rig_peek(&rig, rig_pf, INTERRUPT_LINE, 1);
-
-    (void)state;
-    assert_int_equal(berth_register_add(pf, &line, NULL), 0);
-    sim_fail(rig.sim, SIM_OP_ATTACH, 1, 0, 0); /* a loan that failed ends nothing (R7) */
-    assert_int_not_equal(rig_assign(&rig, rig_pf, vm.domain), 0);
-    assert_int_equal(host_get(rig_pf, INTERRUPT_LINE, 1), 0x42);
-    assert_int_equal(rig_reset(&rig, rig_pf), 0);
-    assert_int_equal(host_get(rig_pf, INTERRUPT_LINE, 1), 0x42);
-    assert_int_equal(rig_assign(&rig, rig_pf, vm.domain), 0);
-    assert_int_equal(host_get(rig_pf, INTERRUPT_LINE, 1), 0xff);
-    assert_int_not_equal(
-        berth_domain_config_read(vm.domain, rig_seen(&rig, rig_pf), INTERRUPT_LINE, 1), 0x42);
-    assert_int_equal(rig_deassign(&rig, rig_pf, vm.domain), 0);
-    assert_int_equal(rig_assign(&rig, rig_pf, hwdom()), 0);
-    assert_int_equal(host_get(rig_pf, INTERRUPT_LINE, 1), hardware);
-    assert_int_equal(berth_view_size(pf), 0);
-    rig_put(pf);
-}
-
-/* ---- while others read and write ---- */
-
-#define ROUNDS 100
-
-static _Atomic bool stop;
-static _Atomic unsigned hook_calls;
-
-/* What a hook works with is freed as soon as its register was removed. */
-struct widget {
-    uint32_t value;
-};
-
-static uint32_t widget_read(void *context, unsigned reg, uint32_t stored)
-{
-    const struct widget *widget = context;
-
-    (void)reg;
-    (void)stored;
-    atomic_fetch_add(&hook_calls, 1);
-    return widget->value;
-}
-
-static uint32_t widget_write(void *context, unsigned reg, uint32_t stored, uint32_t value,
-                             uint32_t cleared)
-{
-    const struct widget *widget = context;
-
-    (void)reg;
-    (void)stored;
-    (void)cleared;
-    atomic_fetch_add(&hook_calls, 1);
-    return value & widget->value;
-}
-
-static const struct berth_register trapped = {
-    .offset = 0xa00, .size = 4, .rw = UINT32_MAX, .read = widget_read, .write = widget_write};
-
-struct access {
-    struct berth_domain *domain;
-    struct sbdf sbdf;
-    bool comes_and_goes; /* the device itself: all ones are fine */
-};
-
-static void expect_either(const struct access *a, unsigned reg, unsigned length, uint64_t value)
-{
-    uint64_t got = berth_domain_config_read(a->domain, a->sbdf, reg, length);
-
-    if (got != value && got != 0 && !(a->comes_and_goes && got == UINT64_MAX >> (64 - 8 * length)))
-        fail_msg("read %llx", (unsigned long long)got);
-}
-
-static void *read_and_write(void *context)
-{
-    const struct access *a = context;
-
-    while (!atomic_load(&stop)) {
-        expect_either(a, 0xa00, 4, 0xfeedf00d);
-        expect_either(a, 0x9fc, 8, UINT64_C(0xfeedf00d00000000));
-        expect_either(a, 0, 4, ID);
-        (void)berth_view_size(dev);
-        berth_domain_config_write(a->domain, a->sbdf, 0xa00, 4, 0);
-    }
-    return NULL;
-}
-
-static void add_and_remove(struct pcidev *where)
-{
-    struct widget *widget = malloc(sizeof(*widget));
-    unsigned calls = atomic_load(&hook_calls);
-
-    assert_non_null(widget);
-    widget->value = 0xfeedf00d;
-    assert_int_equal(berth_register_add(where, &trapped, widget), 0);
-    for (unsigned wait = 0; wait < 50 && atomic_load(&hook_calls) == calls; wait++)
-        port_relax(100);
-    assert_int_equal(berth_register_remove(where, 0xa00, 4), 0);
-    memset(widget, 0, sizeof(*widget));
-    free(widget);
-}
-
-static void change_under_fire(struct pcidev *where, struct access *a)
-{
-    pthread_t reader[2];
-
-    /* a thread of ours that fails ends the program */
-    assert_int_equal(setenv("CMOCKA_TEST_ABORT", "1", 1), 0);
-    atomic_store(&stop, false);
-    atomic_store(&hook_calls, 0);
-    for (unsigned i = 0; i < 2; i++)
-        assert_int_equal(pthread_create(&reader[i], NULL, read_and_write, a), 0);
-    for (unsigned i = 0; i < ROUNDS; i++)
-        add_and_remove(where);
-    atomic_store(&stop, true);
-    for (unsigned i = 0; i < 2; i++)
-        assert_int_equal(pthread_join(reader[i], NULL), 0);
-    assert_true(hook_calls > ROUNDS / 4);
-}
-
-static void test_V3_a_guest_reads_while_registers_come_and_go(void **state)
-{
-    struct access a = {vm.domain, seen, false};
-
-    (void)state;
-    change_under_fire(dev, &a);
-}
-
-static void test_V3_the_hardware_domain_reads_while_registers_come_and_go(void **state)
-{
-    struct pcidev *pf = rig_dev(&rig, rig_pf);
-    struct access a = {hwdom(), rig_pf, false};
-
-    (void)state;
-    change_under_fire(pf, &a);
-    rig_put(pf);
-}
-
-/* The owner's end is the registers' end, and nobody calls their hooks behind it. */
-static void test_V3_registers_end_with_a_loan_under_fire(void **state)
-{
-    struct access a = {vm.domain, seen, true};
-    pthread_t reader;
-
-    (void)state;
-    assert_int_equal(setenv("CMOCKA_TEST_ABORT", "1", 1), 0);
-    atomic_store(&stop, false);
-    assert_int_equal(pthread_create(&reader, NULL, read_and_write, &a), 0);
-    for (unsigned i = 0; i < 30; i++) {
-        struct widget *widget = malloc(sizeof(*widget));
-
-        assert_non_null(widget);
-        widget->value = 0xfeedf00d;
-        atomic_store(&hook_calls, 0);
-        assert_int_equal(berth_register_add(dev, &trapped, widget), 0);
-        while (!atomic_load(&hook_calls))
-            port_relax(100);
-        assert_int_equal(rig_deassign(&rig, rig_nvme, vm.domain), 0);
-        free(widget);
-        assert_int_equal(rig_assign_at(&rig, rig_nvme, vm.domain, seen), 0);
-    }
-    atomic_store(&stop, true);
-    assert_int_equal(pthread_join(reader, NULL), 0);
-}
-
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -641,13 +368,6 @@ int main(void)
         TEST(test_M09_registers_outlive_a_reset_by_the_host),
         TEST(test_R7_registers_outlive_a_transition_that_failed),
         TEST(test_O2_whoever_adds_in_a_transition_finds_no_view_behind_it),
-        TEST(test_M47_what_is_trapped_is_trapped_and_the_rest_passes),
-        TEST(test_M47_an_access_over_a_trapped_register_and_its_neighbours),
-        TEST(test_F18_a_read_only_device_stays_one),
-        TEST(test_M47_registers_of_the_hardware_domain_end_with_a_loan),
-        TEST(test_V3_a_guest_reads_while_registers_come_and_go),
-        TEST(test_V3_the_hardware_domain_reads_while_registers_come_and_go),
-        TEST(test_V3_registers_end_with_a_loan_under_fire),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

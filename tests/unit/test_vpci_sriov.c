@@ -24,6 +24,7 @@
 
 static struct lent lent;
 static unsigned sriov;
+static const char tag_seen[] = "seen";
 static const struct sbdf seat = {0, 0, 3 << 3};
 
 static int setup(void **state)
@@ -54,7 +55,8 @@ static struct sbdf host_vf(unsigned index)
 
 static struct sbdf guest_vf(unsigned index)
 {
-    unsigned offset = lent_get(&lent, sriov + OFFSET, 2), stride = lent_get(&lent, sriov + STRIDE, 2);
+    unsigned offset = lent_get(&lent, sriov + OFFSET, 2),
+             stride = lent_get(&lent, sriov + STRIDE, 2);
 
     return sbdf_from_key(sbdf_key(seat) + offset + stride * index);
 }
@@ -85,15 +87,21 @@ static uint64_t mapped(unsigned index)
     return bytes;
 }
 
-static void expect_no_vfs(void)
+/* @other: somebody else is in the place of that one. */
+static void expect_no_vfs_but(unsigned other)
 {
     for (unsigned i = 0; i < 4; i++) {
         assert_false(sim_present(lent.rig.sim, host_vf(i)));
         assert_false(rig_has(&lent.rig, host_vf(i)));
-        assert_false(berth_domain_answers(lent.guest, guest_vf(i)));
+        assert_int_equal(berth_domain_answers(lent.guest, guest_vf(i)), i == other);
     }
     assert_int_equal(rig_info(&lent.rig, lent.host).vfs, 0);
     assert_int_equal(control() & VFE, 0);
+}
+
+static void expect_no_vfs(void)
+{
+    expect_no_vfs_but(4);
 }
 
 /* ---- registers ---- */
@@ -154,12 +162,12 @@ static void test_M45_vfs_come_and_go(void **state)
         struct pcidev *dev;
 
         rig_expect_owner(&lent.rig, host_vf(i), "vm1");
-        dev = berth_domain_device_at(lent.guest, guest_vf(i), "test");
+        dev = berth_domain_device_at(lent.guest, guest_vf(i), tag_seen);
         assert_non_null(dev);
         assert_true(sbdf_equal(pcidev_sbdf(dev), host_vf(i)));
-        rig_put(dev);
-        assert_int_equal(
-            berth_domain_config_read(lent.guest, guest_vf(i), 0x10, 4), 0); /* 3.4.1.11 */
+        pcidev_put(dev, tag_seen);
+        assert_int_equal(berth_domain_config_read(lent.guest, guest_vf(i), 0x10, 4),
+                         0); /* 3.4.1.11 */
         assert_true(mapped(i) > 0);
         assert_int_not_equal(guest_maps_at(&lent.maps, BAR_AT + i * VF_SIZE), 0);
     }
@@ -206,12 +214,11 @@ static void test_M45_bars_in_the_way_of_others(void **state)
 static void test_R7_a_vf_that_cannot_be_lent_takes_all_back(void **state)
 {
     (void)state;
+    enable(1, VFE); /* a slot in which others may be */
     assert_int_equal(rig_assign_at(&lent.rig, at(1, 0, 0), lent.guest, guest_vf(2)), 0);
+    lent_put(&lent, sriov + CONTROL, 2, 0);
     enable(3, VFE);
-    for (unsigned i = 0; i < 4; i++)
-        assert_false(rig_has(&lent.rig, host_vf(i)));
-    assert_int_equal(rig_info(&lent.rig, lent.host).vfs, 0);
-    assert_int_equal(control(), 0);
+    expect_no_vfs_but(2);
     assert_true(rig_find_event(&lent.rig, 0, BERTH_EVENT_VIEW, "VFs") >= 0);
     enable(2, VFE);
     assert_int_equal(control(), VFE);
@@ -357,6 +364,29 @@ static void test_V7_the_host_has_no_say_meanwhile(void **state)
     rig_expect_refused(&lent.rig, rig_reset(&lent.rig, lent.host), -EBUSY, BERTH_REASON_HAS_VFS);
 }
 
+/* PCIe 6.13: one device behind a port without ARI forwarding. */
+static void test_M45_vfs_behind_a_port(void **state)
+{
+    const struct berth_view_config view = {
+        .ops = &guest_maps_ops, .context = &lent.maps, .port_count = 1};
+
+    (void)state;
+    rig_destroy_guest(&lent.rig, lent.guest);
+    lent.guest = rig_guest(&lent.rig, "vm2");
+    assert_int_equal(berth_domain_set_view(lent.guest, &view), 0);
+    assert_int_equal(rig_assign(&lent.rig, lent.host, lent.guest), 0);
+    /* the guest's firmware numbers the bus behind the port */
+    berth_domain_config_write(lent.guest, at(0, 1, 0), 0x18, 4, 0x00202000);
+    assert_int_equal(rig_seen(&lent.rig, lent.host).bus, 0x20);
+    assert_int_equal(lent_get(&lent, sriov + OFFSET, 2), 1);
+    assert_int_equal(lent_get(&lent, sriov + STRIDE, 2), 1);
+    assert_int_equal(lent_get(&lent, sriov + TOTAL, 2), 4);
+    enable(4, VFE);
+    assert_int_equal(control(), VFE);
+    for (unsigned i = 0; i < 4; i++)
+        assert_true(sbdf_equal(rig_seen(&lent.rig, host_vf(i)), at(0x20, 0, i + 1)));
+}
+
 /* ---- K11 ---- */
 
 static void *enable_thread(void *unused)
@@ -417,6 +447,7 @@ int main(void)
         TEST(test_M45_an_flr_of_the_pf_ends_the_vfs),
         TEST(test_M14_a_pf_with_vfs_does_not_sleep),
         TEST(test_V7_the_host_has_no_say_meanwhile),
+        TEST(test_M45_vfs_behind_a_port),
         TEST(test_K11_another_device_is_not_delayed),
     };
 

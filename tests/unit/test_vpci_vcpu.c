@@ -296,15 +296,25 @@ static void test_V6_another_guest_has_it(void **state)
     assert_int_equal(berth_domain_config_read(vm2.domain, seat, COMMAND, 2), 0);
 }
 
+/* The CPU that waits has no part in what another one has begun with the new view. */
 static void test_V6_the_same_guest_has_it_anew(void **state)
 {
+    struct berth_vcpu other = {.dev = NULL};
+
     (void)state;
     begin_mapping();
     assert_int_equal(rig_deassign(&rig, card, vm.domain), 0);
     assert_int_equal(rig_assign_at(&rig, card, vm.domain, seat), 0);
     berth_domain_config_write(vm.domain, seat, BAR0, 8, PLACE);
-    expect_no_effect();
+    assert_int_equal(write_command(&other, COMMAND_MEMORY), -EAGAIN);
+    assert_int_equal(berth_vcpu_continue(&vcpu), 0);
+    assert_null(vcpu.dev);
+    assert_int_equal(mapped, 0);
     assert_int_equal(command(), 0);
+    assert_int_equal(operations(), 1);
+    (void)finish(&other);
+    assert_int_equal(mapped, PIECES);
+    assert_int_equal(operations(), 0);
 }
 
 static void test_A4_the_device_vanished(void **state)

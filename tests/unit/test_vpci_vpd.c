@@ -50,7 +50,8 @@ static void test_M45_a_guest_reads_what_the_device_says(void **state)
     first = read_data(0);
     assert_int_equal(first & 0xff, 0x82); /* PCI 3.0, appendix I: a name */
     assert_int_not_equal(read_data(4), first);
-    assert_int_equal(lent_get(&lent, vpd + DATA + 1, 1), lent_get(&lent, vpd + DATA, 4) >> 8 & 0xff);
+    assert_int_equal(lent_get(&lent, vpd + DATA + 1, 1),
+                     lent_get(&lent, vpd + DATA, 4) >> 8 & 0xff);
 }
 
 static void test_M45_writes_are_dropped(void **state)

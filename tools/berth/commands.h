@@ -33,6 +33,7 @@ enum command_option {
     OPTION_GUEST = 1u << 12,
     OPTION_REGISTERS = 1u << 13,
     OPTION_HANDLED = 1u << 14,
+    OPTION_GROUP = 1u << 15,
 };
 
 struct command_word {
@@ -96,12 +97,14 @@ void json_print(const json_t *value);
 
 int run_devices(const struct command_line *line, struct client *client);
 int run_domains(const struct command_line *line, struct client *client);
+int run_explain(const struct command_line *line, struct client *client);
 int run_watch(const struct command_line *line, struct client *client);
 int run_dump(const struct command_line *line, struct client *client);
 
 void print_devices(const struct command_line *line, json_t *result);
 void print_tree(const struct command_line *line, json_t *result);
 void print_device(const struct command_line *line, json_t *result);
+void print_explanation(const struct command_line *line, json_t *result);
 void print_refs(const struct command_line *line, json_t *result);
 void print_owner(const struct command_line *line, json_t *result);
 void print_removed(const struct command_line *line, json_t *result);

@@ -30,6 +30,7 @@ enum {
     KEY_GUEST,
     KEY_REGISTERS,
     KEY_HANDLED,
+    KEY_GROUP,
 };
 
 struct option_spec {
@@ -78,6 +79,8 @@ static const struct option_spec specs[] = {
      "count", VALUE_NUMBER},
     {OPTION_HANDLED, {"handled", KEY_HANDLED, NULL, 0, "Its driver has handled INTx: end it", 0},
      "on", VALUE_FALSE},
+    {OPTION_GROUP, {"group", KEY_GROUP, NULL, 0, "And all that cannot be kept apart from it", 0},
+     "group", VALUE_TRUE},
     {OPTION_OFF, {"off", KEY_OFF, NULL, 0, "Let it come back again", 0}, "on", VALUE_FALSE},
 };
 /* clang-format on */

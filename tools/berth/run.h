@@ -58,7 +58,7 @@ enum run_flaw {
     FLAW_MAPPED,       /* a guest reaches what is not its own, or what it must not (R2, M42) */
     FLAW_INJECTED,     /* a guest was told of an interrupt of a device that is not its own (M30) */
     FLAW_MESSAGE,      /* the message that it was told of is none of its own (M32) */
-    FLAW_FORGED,       /* a message was sent that nobody is bound to (M32) */
+    FLAW_FORGED,       /* a message that a device made up got through (M32) */
     FLAW_FREED_IN_USE, /* a space was freed while a context led to it (O5) */
     FLAW_GAP,          /* a context was left open between two owners (O1) */
     FLAW_WALK,         /* an iteration went back or did not end (C2) */

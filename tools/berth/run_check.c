@@ -27,7 +27,7 @@ static const struct {
     [FLAW_MAPPED] = {"mapped", "BARs that a guest should not reach (R2, M42)"},
     [FLAW_INJECTED] = {"injected", "interrupts of devices of others (M30)"},
     [FLAW_MESSAGE] = {"message", "messages that the guest has not programmed (M32)"},
-    [FLAW_FORGED] = {"forged", "messages of devices that are not bound (M32)"},
+    [FLAW_FORGED] = {"forged", "messages that devices made up, and got through (M32)"},
     [FLAW_FREED_IN_USE] = {"space-freed-in-use", "spaces freed while in use (O5)"},
     [FLAW_GAP] = {"attach-gap", "contexts left open between two owners (O1)"},
     [FLAW_WALK] = {"walk", "iterations that went astray (C2)"},
@@ -86,10 +86,8 @@ void flaws_of_counters(struct run_flaws *flaws, const struct sim_counters *now,
         flaw_add(flaws, FLAW_RESETTING, now->touches_resetting);
     if (!excuse->decode)
         flaw_add(flaws, FLAW_DECODE_OFF, now->bar_decode_off);
-    if (!excuse->bindings) {
-        flaw_add(flaws, FLAW_FORGED, now->interrupts_forged);
+    if (!excuse->bindings)
         flaw_add(flaws, FLAW_BINDINGS, now->bindings_misused);
-    }
     flaw_add(flaws, FLAW_FREED_IN_USE, now->spaces_freed_in_use);
     if (!excuse->gaps)
         flaw_add(flaws, FLAW_GAP, now->attach_gaps);

@@ -157,6 +157,10 @@ void torture_write(struct torturer *t, const struct place *place, unsigned reg, 
 /** Goes on with what was left; @stop: or ends it. */
 void torture_continue(struct torturer *t, bool stop);
 
+/** Accesses of a CPU to all BARs that are decoded (torture_access.c). Returns how many got there.
+ */
+unsigned torture_bars_use(struct torturer *t, const struct place *place, unsigned index);
+
 /* ---- the end (torture_end.c) ---- */
 
 /** Everything is given back, filled once more, emptied; a worker of its own. */

@@ -323,18 +323,29 @@ static int bar_access(struct torturer *t, const struct place *place, const struc
     }
 }
 
+unsigned torture_bars_use(struct torturer *t, const struct place *place, unsigned index)
+{
+    unsigned reached = 0;
+
+    for (unsigned bar = 0; bar < BERTH_BAR_COUNT; bar++) {
+        const struct guest_bar now = guest_bar(place, bar);
+
+        for (unsigned i = 0; i < BURST && now.decoded && now.address; i++)
+            reached += !bar_access(t, place, &now, index);
+        bar += now.wide;
+    }
+    count(&t->torture->counts.bars, reached);
+    return reached;
+}
+
 static int op_bar(struct torturer *t)
 {
     struct place place;
-    unsigned index, reached = 0, bar = torture_chance(t, BERTH_BAR_COUNT);
-    struct guest_bar now;
+    unsigned index, reached;
 
     if (!torture_slot(t, &place, &index))
         return -ENODEV;
-    now = guest_bar(&place, bar);
-    for (unsigned i = 0; i < BURST && now.decoded; i++)
-        reached += !bar_access(t, &place, &now, index);
-    count(&t->torture->counts.bars, reached);
+    reached = torture_bars_use(t, &place, index);
     berth_domain_put(place.guest);
     return reached ? 0 : -ENOENT;
 }

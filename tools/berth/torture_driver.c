@@ -202,6 +202,7 @@ static int op_bring_up(struct torturer *t)
         msix_use(t, &place, msix, index);
     if (msi && !torture_chance(t, 3))
         (void)msi_program(t, &place, msi, index);
+    (void)torture_bars_use(t, &place, index);
     device_interrupt(t, &place);
     berth_domain_put(place.guest);
     return 0;
@@ -261,6 +262,30 @@ static int op_raise(struct torturer *t)
     return error;
 }
 
+/*
+ * A device makes messages up. As long as we are inside it stays the hardware domain's, for which
+ * nothing is bound: whatever gets through is somebody else's interrupt (M32).
+ */
+static int op_forge(struct torturer *t)
+{
+    struct pcidev_ref ref PCIDEV_REF = {torture_device(t), torture_tag};
+    struct pcidev_section section PCIDEV_SECTION = {0};
+    enum sim_irq_result result = SIM_IRQ_NONE;
+    struct pcidev_info info;
+    char at[SBDF_TEXT_SIZE];
+
+    if (!ref.dev || !pcidev_enter(ref.dev, torture_tag, &section))
+        return -ENODEV;
+    pcidev_snapshot(ref.dev, &info);
+    for (unsigned i = 0; i < BURST && info.owner_kind == BERTH_DOMAIN_HWDOM; i++) {
+        if (!sim_message(t->torture->machine.sim, info.sbdf, torture_message_address(0),
+                         torture_chance(t, VECTORS), &result) &&
+            result == SIM_IRQ_DELIVERED)
+            flaw_found(&t->torture->flaws, FLAW_FORGED, "by %s", sbdf_format(info.sbdf, at));
+    }
+    return 0;
+}
+
 /* A bridge that was removed, or pulled, forwards nothing before its driver turns it on again. */
 static int op_bridges(struct torturer *t)
 {
@@ -317,9 +342,15 @@ static int op_error(struct torturer *t)
 }
 
 const struct torture_op torture_drivers[] = {
-    {"bring up", op_bring_up, 24, false},  {"program MSI", op_msi, 6, false},
-    {"program MSI-X", op_msix, 16, false}, {"power", op_power, 3, false},
-    {"guest's FLR", op_flr, 1, false},     {"bridges on", op_bridges, 4, false},
-    {"interrupts", op_raise, 20, false},   {"INTx handled", op_handled, 3, false},
-    {"error", op_error, 1, false},         {0},
+    {"bring up", op_bring_up, 24, false},
+    {"program MSI", op_msi, 6, false},
+    {"program MSI-X", op_msix, 16, false},
+    {"power", op_power, 3, false},
+    {"guest's FLR", op_flr, 1, false},
+    {"bridges on", op_bridges, 4, false},
+    {"forge a message", op_forge, 3, false},
+    {"interrupts", op_raise, 20, false},
+    {"INTx handled", op_handled, 3, false},
+    {"error", op_error, 1, false},
+    {0},
 };
