@@ -74,6 +74,7 @@ static void event_log(struct server *server, const struct berth_event *event)
 
     switch (event->kind) {
     case BERTH_EVENT_BROKEN:
+    case BERTH_EVENT_TROUBLE:
     case BERTH_EVENT_CONTAINED:
     case BERTH_EVENT_CRASHED:
     case BERTH_EVENT_MISUSE:

@@ -342,7 +342,7 @@ static int readd_contain(struct transition *t)
 {
     if (!atomic_load(&t->dev->contained))
         return 0;
-    return seam_update16(t->dev, PCI_COMMAND, PCI_COMMAND_MASTER, 0);
+    return seam_update8(t->dev, PCI_COMMAND, PCI_COMMAND_MASTER, 0);
 }
 
 /* A PF that was without power has lost its VFs; those that are still registered answer no more. */
@@ -416,10 +416,8 @@ static int readd_show(struct transition *t)
 }
 
 static const struct step readd_steps[] = {
-    {"check info", readd_check_info, NULL},
-    {"revoke", step_revoke, step_reopen},
-    {"withdraw view", readd_hide, readd_show},
-    {"probe", readd_probe, NULL},
+    {"check info", readd_check_info, NULL},    {"revoke", step_revoke, step_reopen},
+    {"withdraw view", readd_hide, readd_show}, {"probe", readd_probe, NULL},
     {"enable ACS", add_enable_acs, NULL}, /* a power-on default, if it was without power */
     {"restore view", readd_show, NULL},
 };

@@ -57,6 +57,16 @@ static void forget(struct bar_set *set, unsigned index)
     set->flags[index] = 0;
 }
 
+/* A compiler's own way may need its library, which a freestanding build has not got. */
+static uint8_t log2_of(uint64_t size)
+{
+    uint8_t shift = 0;
+
+    while (size >>= 1)
+        shift++;
+    return shift;
+}
+
 /* @size: 0 or no power of two: a device that makes fun of us has no such BAR. */
 static void note(struct bar_set *set, unsigned index, uint64_t address, uint64_t size,
                  uint8_t flags)
@@ -65,7 +75,7 @@ static void note(struct bar_set *set, unsigned index, uint64_t address, uint64_t
     if (!size || size & (size - 1))
         return;
     set->address[index] = address;
-    set->shift[index] = (uint8_t)__builtin_ctzll(size);
+    set->shift[index] = log2_of(size);
     set->flags[index] = flags;
 }
 

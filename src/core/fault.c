@@ -34,7 +34,7 @@ static int fault_contain(struct pcidev *dev)
         return 0;
     atomic_thread_fence(memory_order_seq_cst); /* pairs with gate_open(): the gate is read after */
     if (pcidev_enter(dev, tag_fault, &section)) {
-        (void)seam_update16(dev, PCI_COMMAND, PCI_COMMAND_MASTER, 0);
+        (void)seam_update8(dev, PCI_COMMAND, PCI_COMMAND_MASTER, 0);
         pcidev_exit(&section);
     }
     event_device(dev, BERTH_EVENT_CONTAINED, NULL, 0);

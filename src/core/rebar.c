@@ -45,10 +45,10 @@ static int set_size(struct pcidev *dev, unsigned reg, uint32_t control)
 /* O6: fault.c may have taken bus mastering between the read and the write of the update. */
 static int decode_on(struct pcidev *dev)
 {
-    int error = seam_update16(dev, PCI_COMMAND, 0, PCI_COMMAND_MEMORY);
+    int error = seam_update8(dev, PCI_COMMAND, 0, PCI_COMMAND_MEMORY);
 
     if (!error && atomic_load(&dev->contained))
-        error = seam_update16(dev, PCI_COMMAND, PCI_COMMAND_MASTER, 0);
+        error = seam_update8(dev, PCI_COMMAND, PCI_COMMAND_MASTER, 0);
     return error;
 }
 
@@ -62,7 +62,7 @@ int rebar_set(struct pcidev *dev, unsigned reg, unsigned size)
     if (error || control == 0xffffffff || (control & PCI_REBAR_INDEX) >= BERTH_BAR_ROM)
         return error;
     if (command & PCI_COMMAND_MEMORY)
-        error = seam_update16(dev, PCI_COMMAND, PCI_COMMAND_MEMORY, 0);
+        error = seam_update8(dev, PCI_COMMAND, PCI_COMMAND_MEMORY, 0);
     if (!error)
         error = set_size(dev, reg, (control & ~PCI_REBAR_SIZE) | (size << PCI_REBAR_SIZE_SHIFT));
     if (command & PCI_COMMAND_MEMORY)

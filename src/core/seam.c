@@ -62,6 +62,16 @@ int seam_write(struct pcidev *dev, unsigned reg, unsigned length, uint32_t value
                                       value & ones(length));
 }
 
+int seam_update8(struct pcidev *dev, unsigned reg, uint8_t clear, uint8_t set)
+{
+    uint32_t value;
+    int error = seam_read(dev, reg, 1, &value);
+
+    if (error)
+        return error;
+    return seam_write(dev, reg, 1, (value & ~(uint32_t)clear) | set);
+}
+
 int seam_update16(struct pcidev *dev, unsigned reg, uint16_t clear, uint16_t set)
 {
     uint32_t value;

@@ -17,7 +17,9 @@ void seam_release(struct pcidev *dev);
 int seam_read(struct pcidev *dev, unsigned reg, unsigned length, uint32_t *value);
 int seam_write(struct pcidev *dev, unsigned reg, unsigned length, uint32_t value);
 
-/** Clears @clear and sets @set of a 16-bit register. */
+/** Clears @clear and sets @set of a register of one byte (of the command register's lower one: who
+ * changes the upper one meanwhile is src/vpci/intx.c), or of two. */
+int seam_update8(struct pcidev *dev, unsigned reg, uint8_t clear, uint8_t set);
 int seam_update16(struct pcidev *dev, unsigned reg, uint16_t clear, uint16_t set);
 
 int seam_reset(struct pcidev *dev);

@@ -24,7 +24,7 @@ void gate_open(struct pcidev *dev)
 {
     atomic_fetch_and(&dev->gate, ~GATE_TRANSITION); /* pairs with the load in access_open() */
     if (atomic_load(&dev->contained))
-        (void)seam_update16(dev, PCI_COMMAND, PCI_COMMAND_MASTER, 0);
+        (void)seam_update8(dev, PCI_COMMAND, PCI_COMMAND_MASTER, 0);
     view_opened(dev);
 }
 

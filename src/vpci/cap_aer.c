@@ -98,6 +98,7 @@ const struct vpci_cap vpci_cap_aer = {
     .name = "AER capability",
     .id = 0x0001,
     .extended = true,
+    .sticky = true,
     .length = AER_LENGTH,
     .init = aer_init,
 };

@@ -2,7 +2,7 @@
 /*
  * Vendor-specific capabilities (PCI 3.0, 6.7 and appendix H): a guest reads what the hardware says
  * and writes nothing, but for what a rule says. What the bytes mean is the vendor's secret: the
- * limits of that are written down in docs/design.md (O3).
+ * limits of that are written down in docs/vpci.md (O3).
  */
 #include "src/vpci/caps.h"
 

@@ -200,12 +200,18 @@ void vpci_remove_cap(struct vpci *v, unsigned cap)
     }
 }
 
+static bool is_sticky(const struct vpci_register *r)
+{
+    return r->cap < vpci_cap_count && vpci_caps[r->cap]->sticky;
+}
+
 void vpci_reset_values(struct vpci *v)
 {
     const struct vpci_table *table = table_now(v);
 
     for (unsigned i = 0; i < table->count; i++)
-        vpci_store(v, table->reg[i].at, table->reg[i].size, table->reg[i].initial);
+        if (!is_sticky(&table->reg[i]))
+            vpci_store(v, table->reg[i].at, table->reg[i].size, table->reg[i].initial);
 }
 
 void vpci_latch_initial(struct vpci *v)

@@ -284,6 +284,7 @@ struct vpci_cap {
     const char *name;
     uint16_t id;
     bool extended;
+    bool sticky;    /* its registers outlive a reset of the function (PCIe 7.4) */
     uint8_t length; /* bytes that there have to be, else the capability is hidden */
     /** Adds its registers, its header excepted. -errno: hidden, its registers reserved (M43). */
     int (*init)(struct vpci *v, unsigned cap, unsigned at);

@@ -242,6 +242,47 @@ static int op_flr(struct torturer *t)
     return cap ? 0 : -ENODEV;
 }
 
+/* ---- VFs of a guest that has a PF as a whole ---- */
+
+#define EXTENDED 0x100u
+#define EXTENDED_MAX 64 /* loops end */
+#define CAP_SRIOV 0x10u
+#define SRIOV_CONTROL 0x08
+#define SRIOV_ON 0x9u /* VF Enable, VF MSE */
+#define SRIOV_NUM_VFS 0x10
+
+static unsigned extended_capability(const struct place *place, unsigned id)
+{
+    unsigned at = EXTENDED;
+
+    for (unsigned i = 0; i < EXTENDED_MAX && at >= EXTENDED; i++) {
+        uint64_t header = place_read(place, at, 4);
+
+        if (header == UINT32_MAX)
+            return 0;
+        if ((header & 0xffff) == id)
+            return at;
+        at = (unsigned)(header >> 20) & ~3u;
+    }
+    return 0;
+}
+
+static int op_guest_vfs(struct torturer *t)
+{
+    struct place place;
+    unsigned index, cap;
+
+    if (!torture_slot(t, &place, &index))
+        return -ENODEV;
+    cap = extended_capability(&place, CAP_SRIOV);
+    if (cap) {
+        torture_write(t, &place, cap + SRIOV_NUM_VFS, 2, torture_chance(t, 4));
+        torture_write(t, &place, cap + SRIOV_CONTROL, 2, torture_chance(t, 3) ? SRIOV_ON : 0);
+    }
+    berth_domain_put(place.guest);
+    return cap ? 0 : -ENODEV;
+}
+
 /* ---- what devices do ---- */
 
 static int op_raise(struct torturer *t)
@@ -342,15 +383,10 @@ static int op_error(struct torturer *t)
 }
 
 const struct torture_op torture_drivers[] = {
-    {"bring up", op_bring_up, 24, false},
-    {"program MSI", op_msi, 6, false},
-    {"program MSI-X", op_msix, 16, false},
-    {"power", op_power, 3, false},
-    {"guest's FLR", op_flr, 1, false},
-    {"bridges on", op_bridges, 4, false},
-    {"forge a message", op_forge, 3, false},
-    {"interrupts", op_raise, 20, false},
-    {"INTx handled", op_handled, 3, false},
-    {"error", op_error, 1, false},
-    {0},
+    {"bring up", op_bring_up, 24, false},  {"program MSI", op_msi, 6, false},
+    {"program MSI-X", op_msix, 10, false}, {"power", op_power, 3, false},
+    {"guest's FLR", op_flr, 1, false},     {"guest's VFs", op_guest_vfs, 4, false},
+    {"bridges on", op_bridges, 4, false},  {"forge a message", op_forge, 3, false},
+    {"interrupts", op_raise, 20, false},   {"INTx handled", op_handled, 3, false},
+    {"error", op_error, 1, false},         {0},
 };
