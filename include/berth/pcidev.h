@@ -330,7 +330,7 @@ struct pcidev_info {
     bool has_parent;
     struct sbdf parent;  /* the bridge above */
     uint32_t errata;     /* bits of PCIDEV_ERRATUM_* */
-    uint32_t generation; /* counts owners and resets (V6) */
+    uint32_t generation; /* another one with each owner and reset (V6) */
     uint32_t faults;     /* in a row, O6 */
     uint32_t corrected;  /* errors, since it was lent for the first time (M13) */
     uint32_t references;

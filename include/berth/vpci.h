@@ -275,7 +275,8 @@ int berth_register_add(struct pcidev *dev, const struct berth_register *desc, vo
 int berth_register_remove(struct pcidev *dev, unsigned offset, unsigned length)
     __attribute__((warn_unused_result));
 
-/** Bytes that the view of a device takes, 0: it has none. For those who plan memory. */
+/** Bytes that the view of a device takes, 0: it has none. For those who plan memory. Context: any.
+ */
 size_t berth_view_size(const struct pcidev *dev);
 
 #ifdef __cplusplus

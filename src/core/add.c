@@ -409,7 +409,7 @@ static int readd_hide(struct transition *t)
 /* What its guest had set up is gone where its power was. */
 static int readd_show(struct transition *t)
 {
-    atomic_fetch_add(&t->dev->generation, 1);
+    device_new_generation(t->dev);
     if (t->power_on)
         view_power_on(t->dev);
     return view_restore(t->dev);

@@ -116,7 +116,7 @@ void assign_commit(struct transition *t)
     if (t->from->kind == BERTH_DOMAIN_QUARANTINE)
         (void)device_free_quarantine(dev);
     share_settle(dev, t->to);
-    atomic_fetch_add(&dev->generation, 1);
+    device_new_generation(dev);
     atomic_store(&dev->faults, 0);
     atomic_store(&dev->contained, false);
     view_commit(t);

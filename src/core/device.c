@@ -32,6 +32,17 @@ const char *hold_name(enum hold kind)
 
 /* ---- life and death of the object ---- */
 
+/* Of the machine: an object that comes back after a removal is not what it was before either. */
+static uint32_t next_generation(struct berth_machine *machine)
+{
+    return atomic_fetch_add(&machine->generation, 1) + 1;
+}
+
+void device_new_generation(struct pcidev *dev)
+{
+    atomic_store(&dev->generation, next_generation(dev->machine));
+}
+
 struct pcidev *device_alloc(struct berth_machine *machine, struct sbdf sbdf, const char *tag)
 {
     struct pcidev *dev = port_alloc_lines(sizeof(*dev));
@@ -42,6 +53,7 @@ struct pcidev *device_alloc(struct berth_machine *machine, struct sbdf sbdf, con
     dev->sbdf = sbdf;
     atomic_init(&dev->gate, GATE_TRANSITION); /* opens when the add commits */
     atomic_init(&dev->state, PCIDEV_ADDING);
+    atomic_init(&dev->generation, next_generation(machine));
     refcount_init(&dev->refs, 1);
     lock_init(&dev->lock, LOCK_DEVICE);
     tags_init(dev);

@@ -181,6 +181,9 @@ struct pcidev {
 /** Makes an object in state ADDING with one reference, the caller's. NULL: no memory. */
 struct pcidev *device_alloc(struct berth_machine *machine, struct sbdf sbdf, const char *tag);
 
+/** The next life begins: with another number than any life of any device before (O2). */
+void device_new_generation(struct pcidev *dev);
+
 /** Inside a read-side section: NULL stays NULL. */
 struct pcidev *device_try_get(struct pcidev *dev, const char *tag);
 

@@ -45,6 +45,7 @@ struct berth_machine {
     struct berth_domain *hwdom, *quarantine, *hidden;
     _Atomic uint64_t event_sequence;
     _Atomic uint32_t closing;
+    _Atomic uint32_t generation; /* the last one that a device was given */
 
     /* Locking: .lock (rank LOCK_REGISTRY) is held to link or unlink one entry of the maps and the
      * list below. The maps are read without it. */

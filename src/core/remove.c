@@ -137,7 +137,7 @@ static void remove_commit(struct transition *t)
     access_close(&t->section);
     atomic_fetch_or(&dev->gate, GATE_SHUT); /* only our section was left (A2) */
     atomic_store(&dev->state, PCIDEV_REMOVED);
-    atomic_fetch_add(&dev->generation, 1);
+    device_new_generation(dev);
     topology_unmap_bridge(dev);
     topology_unmap_pf(dev);
     rids_unstake(dev);

@@ -141,7 +141,7 @@ static int reset_recover(struct transition *t)
 {
     int error = registers_wait(t->dev, t->policy.reset_wait_ns);
 
-    atomic_fetch_add(&t->dev->generation, 1); /* whatever comes of it: its state is gone (V6) */
+    device_new_generation(t->dev); /* whatever comes of it: its state is gone (V6) */
     if (!error)
         error = registers_check_identity(t->dev);
     if (!error)

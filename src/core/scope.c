@@ -190,7 +190,7 @@ static int member_restore(struct transition *t, struct scope_member *member)
 
     if (member->gone || !access_open(member->dev, GATE_SHUT, NULL, tag_scope, &section))
         return 0;
-    atomic_fetch_add(&member->dev->generation, 1);
+    device_new_generation(member->dev);
     error = registers_wait(member->dev, t->policy.reset_wait_ns);
     if (!error)
         error = registers_check_identity(member->dev);

@@ -161,7 +161,7 @@ static void device_lost(struct transition *t)
     if (step_withdraw(t))              /* again, or for the first time: that is fine (domain.h) */
         t->lost = true;                /* what a guest may still touch ends the guest */
     view_drop(dev);
-    atomic_fetch_add(&dev->generation, 1);
+    device_new_generation(dev);
     if (owner != t->machine->quarantine) {
         domain_unlink(owner, dev);
         (void)domain_link_spare(t->machine->quarantine, dev, &t->fallback);
