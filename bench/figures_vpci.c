@@ -19,22 +19,21 @@ static int read_run(void *context, uint64_t count)
     return vpci_reads(rig, rig->at[0], count) == count ? 0 : -EIO;
 }
 
-/* Round by round, the slowest size against the fastest. */
+/* The figures themselves, the slowest against the fastest: in one round alone the four of them are
+ * as far apart as whatever else the machine does. */
 static struct series spread_of(const struct bench_case *cases)
 {
+    double least = series_median(&cases[0].ns), most = least;
     struct series spread = {.count = 0};
 
-    for (unsigned round = 0; round < cases[0].ns.count; round++) {
-        double least = cases[0].ns.value[round], most = least;
+    for (unsigned i = 1; i < SIZE_COUNT; i++) {
+        double value = series_median(&cases[i].ns);
 
-        for (unsigned i = 1; i < SIZE_COUNT; i++) {
-            double value = cases[i].ns.value[round];
-
-            least = value < least ? value : least;
-            most = value > most ? value : most;
-        }
-        series_add(&spread, most / least);
+        least = value < least ? value : least;
+        most = value > most ? value : most;
     }
+    if (least > 0)
+        series_add(&spread, most / least);
     return spread;
 }
 

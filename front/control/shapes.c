@@ -185,8 +185,8 @@ json_t *shape_refusal(const struct berth_refusal *why)
                      "other", why->has_other ? shape_sbdf(why->other) : NULL, "domain",
                      why->domain[0] ? why->domain : NULL, "step", why->step, "number",
                      (json_int_t)why->number, "address",
-                     why->address ? shape_hex(why->address, 0) : NULL, "holders", shape_holders(why->holders, holders),
-                     "text", text);
+                     why->address ? shape_hex(why->address, 0) : NULL, "holders",
+                     shape_holders(why->holders, holders), "text", text);
 }
 
 json_t *shape_domain(const struct berth_domain *domain)

@@ -49,7 +49,8 @@ struct berth_domain_ops {
      */
     int (*withdraw)(void *context, struct pcidev *dev);
 
-    /** The counterpart, when a transition is undone. */
+    /** The counterpart, when a transition is undone, or the device is back from a reset, its own
+     * one or that of its bus. */
     int (*restore)(void *context, struct pcidev *dev);
 
     /** O1: the state of one of the guest's devices is lost: the guest must not go on. */

@@ -25,9 +25,9 @@ enum berth_event_kind {
     BERTH_EVENT_TROUBLE,         /* M13: the host reported an error: .step says of which kind */
     BERTH_EVENT_CONTAINED,       /* O6: bus mastering taken away */
     BERTH_EVENT_CRASHED,         /* O1: the domain can't go on */
-    BERTH_EVENT_VIEW,            /* something of a guest's view was refused or hidden: .step, .result */
-    BERTH_EVENT_LEAK,            /* C5: a reference was left at machine teardown */
-    BERTH_EVENT_MISUSE,          /* C4: underflow, saturation; a host touched outside a section */
+    BERTH_EVENT_VIEW,   /* something of a guest's view was refused or hidden: .step, .result */
+    BERTH_EVENT_LEAK,   /* C5: a reference was left at machine teardown */
+    BERTH_EVENT_MISUSE, /* C4: underflow, saturation; a host touched outside a section */
 };
 
 struct berth_event {

@@ -147,10 +147,13 @@ int pcidev_add(struct berth_machine *machine, struct sbdf sbdf, const struct pci
 
 /**
  * Looks again at a device that is present: new information, or a device that vanished and is back
- * without having been removed. All of @info is applied, or nothing (F17).
+ * without having been removed. All of @info is applied, or nothing (F17). A lent device gets back
+ * the registers with which it was lent; where its BARs can't be had at the same places and of the
+ * same sizes, it is refused as another device, disconnected, and its guest has nothing of it (O2).
  *
- * Returns 0, -ENODEV (nothing answers, or another device does), -EBUSY, -EPERM, -EIO, -ETIMEDOUT.
- * Context: may sleep, no section of @dev open.
+ * Returns 0, -ENODEV (nothing answers, or another device does), -EBUSY (a page of its BARs is
+ * shared with a guest's device), -EPERM, -EIO, -ENOMEM, -ETIMEDOUT. Context: may sleep, no section
+ * of @dev open.
  */
 int pcidev_readd(struct pcidev *dev, const struct pcidev_add_info *info,
                  const struct berth_request *request) __attribute__((warn_unused_result));
@@ -191,8 +194,9 @@ void pcidev_vanished(struct pcidev *dev);
  *
  * Returns 0, or with the device as before: -EBUSY (owned, hidden, a PF with VFs, a shared requester
  * id, ...), -EBADF (broken), -EINVAL (bridge, self-assign, no guest), -ENODEV (removed,
- * disconnected; no IOMMU: -EOPNOTSUPP), -EPERM, -EXDEV (strict reserved memory), -ETIMEDOUT, -EIO,
- * -ENOMEM. Context: may sleep, no section of @dev open.
+ * disconnected; no IOMMU: -EOPNOTSUPP), -EPERM, -EXDEV (strict reserved memory), -ENOSPC (no slot
+ * of the guest's buses is free), -ETIMEDOUT, -EIO, -ENOMEM. Context: may sleep, no section of @dev
+ * open.
  */
 int pcidev_assign(struct pcidev *dev, struct berth_domain *to, const struct berth_request *request)
     __attribute__((warn_unused_result));
@@ -364,7 +368,10 @@ struct sbdf pcidev_sbdf(const struct pcidev *dev);
  */
 int pcidev_group(const struct pcidev *dev, uint32_t *group) __attribute__((warn_unused_result));
 
-/** Counts owners, resets and removal (V6): a deferred operation compares it. Context: any. */
+/**
+ * Another number with each owner, each reset and the removal, and never one that any device of the
+ * machine had before (V6, O2): a deferred operation compares it. Context: any.
+ */
 uint32_t pcidev_generation(const struct pcidev *dev);
 
 /** Stable lower-case words, never NULL. Context: any. */

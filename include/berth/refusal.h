@@ -110,8 +110,8 @@ struct berth_refusal {
     char domain[BERTH_NAME_SIZE]; /* the domain in the way, or empty */
     const char *step;             /* the step of the transition that failed, or NULL */
     uint32_t number;              /* what belongs to the reason: VFs, references, ms, a BAR */
-    uint64_t address;             /* in the host's memory, of reasons that are about a place there */
-    uint32_t holder_count;        /* valid entries of holders[] */
+    uint64_t address;      /* in the host's memory, of reasons that are about a place there */
+    uint32_t holder_count; /* valid entries of holders[] */
     struct berth_holder holders[BERTH_HOLDERS_MAX];
 };
 

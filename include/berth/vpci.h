@@ -84,7 +84,8 @@ struct berth_view_config {
     void *context;
     const struct berth_window *windows; /* copied; none: BARs may be anywhere */
     uint32_t window_count;              /* at most BERTH_WINDOWS_MAX */
-    uint64_t piece_size;                /* bytes that are mapped in one go; 0: 2 MiB */
+    uint64_t piece_size;                /* bytes that are mapped in one go, whole pages, at most
+                                           BERTH_PIECE_MAX; 0: 2 MiB */
     uint16_t segment;
     uint8_t first_bus;   /* the first of the root buses */
     uint8_t bus_count;   /* how many there are, 0: 8. Buses behind ports follow them */
@@ -94,6 +95,8 @@ struct berth_view_config {
 };
 
 #define BERTH_WINDOWS_MAX 16
+/** A guest is kept out of the device while one piece is mapped or taken off (K1). */
+#define BERTH_PIECE_MAX 0x40000000u
 #define BERTH_PORTS_MAX 31
 
 /**
@@ -162,7 +165,9 @@ struct berth_vcpu {
  *
  * Returns 0, or -EAGAIN: the virtual CPU must not run before berth_vcpu_continue() returned 0 (V6).
  * A CPU that has something to do still must not write: -EBUSY, nothing is done.
- * Context: does not sleep but for the host's own config access.
+ * Context: may sleep, for this one device: its lock, the host's own accesses, and (what enables
+ * interrupts) berth_irq_ops.bind. Nobody else's device is waited for, and no lock may be held that
+ * berth_view_ops take.
  */
 int berth_vcpu_config_write(struct berth_vcpu *vcpu, struct berth_domain *domain, struct sbdf sbdf,
                             unsigned reg, unsigned length, uint64_t value)
@@ -202,7 +207,11 @@ int berth_domain_port_read(struct berth_domain *domain, uint16_t port, unsigned 
 int berth_domain_port_write(struct berth_domain *domain, uint16_t port, unsigned length,
                             uint64_t value) __attribute__((warn_unused_result));
 
-/** The guest has handled INTx of the device at @at: it may be raised again. Context: any. */
+/**
+ * The guest has handled INTx of the device at @at: it may be raised again. While a transition has
+ * the device this is kept until its end. Context: takes the lock of the device, and may sleep for
+ * as long as the host's own config access does.
+ */
 void berth_domain_intx_eoi(struct berth_domain *domain, struct sbdf at);
 
 /* ---- addresses ---- */
@@ -260,7 +269,8 @@ struct berth_register {
  *
  * Returns 0, -EINVAL (size, alignment, offset, masks that overlap or leave the size, a reset value
  * with reserved bits), -EEXIST (a register is there already), -ENODEV (no view: removed, in
- * quarantine, hidden, in a transition), -ENOMEM. Context: may sleep, no section of @dev open.
+ * quarantine, hidden), -ENOMEM. Context: may sleep, also until a transition of @dev is over; no
+ * section of @dev open.
  */
 int berth_register_add(struct pcidev *dev, const struct berth_register *desc, void *context)
     __attribute__((warn_unused_result));

@@ -89,6 +89,35 @@ static bool anybody_inside(const struct pcidev *dev, const struct pcidev_section
     return false;
 }
 
+void access_retag(const struct pcidev_section *section, const char *tag)
+{
+    struct access_record *record = section->record;
+
+    atomic_store_explicit(&record->slot[section->slot].tag, tag, memory_order_relaxed);
+    port_fence_light(); /* pairs with the heavy one in access_drain_tagged() */
+}
+
+static bool anybody_tagged(const struct pcidev *dev, const char *tag)
+{
+    for (struct access_record *r = port_record_next(NULL); r; r = port_record_next(r))
+        for (unsigned slot = 0; slot < ACCESS_SLOTS; slot++)
+            if (slot_matches(r, slot, dev, NULL) &&
+                atomic_load_explicit(&r->slot[slot].tag, memory_order_relaxed) == tag)
+                return true;
+    return false;
+}
+
+int access_drain_tagged(const struct pcidev *dev, const char *tag, uint64_t deadline_ns)
+{
+    port_fence_heavy(); /* pairs with the light one in access_retag() */
+    for (unsigned attempt = 0; anybody_tagged(dev, tag); attempt++) {
+        if (port_now_ns() >= deadline_ns)
+            return -ETIMEDOUT;
+        port_relax(attempt);
+    }
+    return 0;
+}
+
 static unsigned holder_add(struct berth_holder *list, unsigned count, unsigned max, const char *tag)
 {
     for (unsigned i = 0; i < count; i++) {

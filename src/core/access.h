@@ -60,6 +60,16 @@ bool access_inside(const struct pcidev *dev, const struct pcidev_section *except
 int access_drain(const struct pcidev *dev, const struct pcidev_section *own, uint64_t deadline_ns,
                  struct berth_refusal *why);
 
+/**
+ * Says what a section is used for from here on, so that access_drain_tagged() sees it: whoever
+ * looks at something behind this call, and finds it as it has to be, is waited for by those who
+ * change it first and call access_drain_tagged() then.
+ */
+void access_retag(const struct pcidev_section *section, const char *tag);
+
+/** Waits until no section of @dev with this tag (the pointer) is open. 0 or -ETIMEDOUT. */
+int access_drain_tagged(const struct pcidev *dev, const char *tag, uint64_t deadline_ns);
+
 /** Adds the tags of open sections to a list of holders; returns the new number of entries. */
 unsigned access_holders(const struct pcidev *dev, const struct pcidev_section *except,
                         struct berth_holder *list, unsigned count, unsigned max);

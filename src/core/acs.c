@@ -60,7 +60,7 @@ static uint64_t slot_of(const struct pcidev *dev)
 
 static unsigned port_of(const struct pcidev *bridge)
 {
-    return bridge->traits.cap[CAP_PCIE] ? bridge->traits.pcie_port : 0;
+    return bridge->traits.pcie_port; /* 0 without the capability; never changed by a re-add */
 }
 
 /* Whether what is behind a bridge reaches its neighbours there, or what is around the bridge. */

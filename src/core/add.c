@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Adding a device, and looking at one again (M08). */
+/* Adding a device. */
 #include "src/core/acs.h"
 #include "src/core/bars.h"
 #include "src/core/memory.h"
@@ -10,7 +10,6 @@
 #include "src/core/space.h"
 #include "src/core/topology.h"
 #include "src/core/transition.h"
-#include "src/core/view.h"
 
 static const char tag_add[] = "add";
 
@@ -312,133 +311,4 @@ int pcidev_add(struct berth_machine *machine, struct sbdf sbdf, const struct pci
     error = add_run(&t);
     pcidev_put(t.dev, tag_add);
     return error;
-}
-
-/* ---- re-add ---- */
-
-/*
- * All of it or nothing (F17). Who the device is and where it stands never changes while the object
- * lives: others read that without a lock. Who lost its power lost its command register too.
- */
-static void readd_apply(struct transition *t, const struct pcidev_traits *fresh, bool was_gone)
-{
-    struct pcidev_traits *traits = &t->dev->traits;
-
-    traits->config_size = fresh->config_size;
-    traits->ext_aliased = fresh->ext_aliased;
-    for (unsigned cap = 0; cap < CAP_COUNT; cap++)
-        traits->cap[cap] = fresh->cap[cap];
-    for (unsigned i = 0; i < PCIDEV_METHODS_MAX; i++)
-        traits->methods[i] = fresh->methods[i];
-    traits->method_count = fresh->method_count;
-    if (!was_gone)
-        traits->baseline_command = fresh->baseline_command;
-    if (t->info && t->info->numa_node >= 0)
-        traits->numa_node = fresh->numa_node;
-}
-
-/* O6: whoever lost its power may have bus mastering on again, the firmware's setting. */
-static int readd_contain(struct transition *t)
-{
-    if (!atomic_load(&t->dev->contained))
-        return 0;
-    return seam_update8(t->dev, PCI_COMMAND, PCI_COMMAND_MASTER, 0);
-}
-
-/* A PF that was without power has lost its VFs; those that are still registered answer no more. */
-static int readd_vfs(struct transition *t)
-{
-    struct pcidev *dev = t->dev;
-    int error;
-
-    if (!dev->traits.cap[CAP_SRIOV] || dev->pf || dependents_read(&dev->vfs))
-        return 0;
-    error = probe_sriov(dev);
-    if (!error && !atomic_load(&dev->enabled_vfs))
-        topology_unmap_pf(dev);
-    return error;
-}
-
-static int readd_probe(struct transition *t)
-{
-    struct pcidev *dev = t->dev;
-    const struct pcidev_traits *old = &dev->traits;
-    struct pcidev_traits fresh;
-    uint32_t gate = atomic_fetch_and(&dev->gate, ~GATE_DISCONNECTED);
-    int error = readd_contain(t);
-
-    if (!error)
-        error = probe_traits(t, &fresh);
-    if (!error && (fresh.vendor != old->vendor || fresh.device != old->device ||
-                   fresh.class_code != old->class_code || fresh.type != old->type))
-        error = refuse(&t->why, -ENODEV, BERTH_REASON_OTHER_DEVICE);
-    if (!error) /* sizing takes decode off, which nobody misses without power */
-        error = gate & GATE_DISCONNECTED ? bars_latch(dev) : bars_refresh(dev);
-    if (error) {
-        atomic_fetch_or(&dev->gate, gate & GATE_DISCONNECTED);
-        return error;
-    }
-    t->power_on = gate & GATE_DISCONNECTED;
-    readd_apply(t, &fresh, t->power_on);
-    return readd_vfs(t);
-}
-
-/* F17: what can't change while the object lives is refused, not dropped. */
-static int readd_check_info(struct transition *t)
-{
-    const struct pcidev_add_info *info = t->info;
-    const struct pcidev *dev = t->dev;
-
-    if (!info)
-        return 0;
-    if ((info->is_vf && !(dev->pf && sbdf_equal(dev->pf->sbdf, info->pf))) ||
-        (info->is_extended && !dev->traits.extended_function))
-        return refuse(&t->why, -EINVAL, BERTH_REASON_BAD_ARGUMENT);
-    return 0;
-}
-
-static int readd_hide(struct transition *t)
-{
-    int error = view_withdraw(t->dev);
-
-    if (error && view_restore(t->dev))
-        t->lost = true;
-    return error;
-}
-
-/* What its guest had set up is gone where its power was. */
-static int readd_show(struct transition *t)
-{
-    device_new_generation(t->dev);
-    if (t->power_on)
-        view_power_on(t->dev);
-    return view_restore(t->dev);
-}
-
-static const struct step readd_steps[] = {
-    {"check info", readd_check_info, NULL},    {"revoke", step_revoke, step_reopen},
-    {"withdraw view", readd_hide, readd_show}, {"probe", readd_probe, NULL},
-    {"enable ACS", add_enable_acs, NULL}, /* a power-on default, if it was without power */
-    {"restore view", readd_show, NULL},
-};
-
-int pcidev_readd(struct pcidev *dev, const struct pcidev_add_info *info,
-                 const struct berth_request *request)
-{
-    struct transition t = {.name = "readd", .dev = dev, .request = request, .info = info};
-    int error;
-
-    refusal_begin(&t.why, dev->sbdf);
-    error = machine_permit(dev->machine, request, BERTH_OP_READD, NULL, &t.why);
-    if (error)
-        return refusal_end(&t.why, error, request);
-    error = transition_begin(&t);
-    if (error)
-        return error;
-    error = TRANSITION_RUN(&t, readd_steps);
-    if (!error) {
-        atomic_store(&dev->broken, false);
-        step_reopen(&t);
-    }
-    return transition_end(&t, error);
 }

@@ -29,6 +29,17 @@ static int assign_leave(struct transition *t)
     return 0;
 }
 
+/* A guest can't move them, and what it has made smaller goes back with the device. */
+static int assign_find_bars(struct transition *t)
+{
+    int error;
+
+    if (domain_is_guest(t->from))
+        return 0;
+    error = bars_refresh(t->dev);
+    return error ? error : bars_resize(t->dev);
+}
+
 /*
  * Who gains a device counts from here on, who loses it until the end: nobody can slip in between
  * while the way back may still be needed. Nobody moves its BARs any more.
@@ -39,7 +50,7 @@ static int assign_isolate(struct transition *t)
 
     if (!domain_is_real(t->to))
         return 0;
-    error = bars_refresh(t->dev);
+    error = assign_find_bars(t);
     if (!error)
         error = share_update(t->dev);
     return error ? error : share_reserve(t->dev, t->from, t->to, &t->why);
@@ -51,24 +62,10 @@ static int assign_unisolate(struct transition *t)
     return 0;
 }
 
-/*
- * O2: decode as the firmware left it, no bus mastering, interrupts neither masked nor on; and
- * nothing of what the old owner wrote for its interrupts or into registers that a guest may write.
- */
 static int assign_clean(struct transition *t)
 {
-    const struct pcidev_traits *traits = &t->dev->traits;
-    int error = registers_forget_msi(t->dev);
+    int error = step_clean(t);
 
-    if (!error)
-        error = seam_write(t->dev, PCI_CACHE_LINE_SIZE, 1, traits->baseline_cache_line);
-    if (!error)
-        error = seam_write(t->dev, PCI_INTERRUPT_LINE, 1, traits->baseline_interrupt_line);
-    if (!error)
-        error = seam_write(t->dev, PCI_COMMAND, 2,
-                           traits->baseline_command & ~PCI_COMMAND_INTX_DISABLE);
-    if (!error && domain_is_guest(t->from))
-        error = rebar_restore(t->dev);
     if (!error && domain_is_guest(t->to))
         error = rebar_latch(t->dev);
     return error;
@@ -217,10 +214,9 @@ int deassign_from(struct pcidev *dev, struct berth_domain *from,
                   const struct berth_request *request)
 {
     struct transition t = {.name = "deassign", .dev = dev, .request = request, .takes_turn = true};
-    int error = device_owner(dev) == from ? vfs_give_back(dev, false, request) : 0;
+    const struct tenancy tenancy = {.guest = from};
+    int error = vfs_begin(&t, &tenancy);
 
-    if (!error)
-        error = transition_begin(&t);
     if (error)
         return error;
     t.policy.require_reset = false; /* lending needs it, taking back must not fail for it (O5) */

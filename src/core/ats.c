@@ -189,27 +189,6 @@ static bool is_blocked(struct pcidev *dev)
     return true;
 }
 
-/*
- * F41: blocked at once; its owner loses it as soon as nobody is inside any more. Who does not
- * leave keeps a device that is broken and reaches nothing.
- */
-static void break_device(struct transition *t)
-{
-    struct pcidev *dev = t->dev;
-
-    t->deadline_ns = machine_deadline(t->machine, NULL);
-    t->dead = true;
-    ats_contain(dev);
-    rids_contain(dev);
-    if (!step_revoke(t)) {
-        transition_undone(t);
-        return;
-    }
-    atomic_store(&dev->broken, true);
-    (void)registers_quiet(dev);
-    event_device(dev, BERTH_EVENT_BROKEN, NULL, 0);
-}
-
 /* With the device's lock, so that its contexts stay where they are: where it has left the domain
  * meanwhile, it was flushed on the way. */
 static int flush_device(struct pcidev *dev, const struct berth_domain *domain,
@@ -224,7 +203,8 @@ static int flush_device(struct pcidev *dev, const struct berth_domain *domain,
         error = flush_rids(dev);
     if (error) {
         refuse(&t.why, error, BERTH_REASON_IOMMU_FAILED);
-        break_device(&t);
+        t.dead = true;
+        transition_undone(&t);
         if (is_blocked(dev))
             error = 0;
     }

@@ -3,6 +3,7 @@
 
 #include "src/core/machine_priv.h"
 #include "src/core/memory.h"
+#include "src/core/rebar.h"
 #include "src/core/registers.h"
 #include "src/core/seam.h"
 
@@ -363,6 +364,27 @@ int bars_refresh(struct pcidev *dev)
     else
         return refresh_own(dev);
     return 0;
+}
+
+int bars_resize(struct pcidev *dev)
+{
+    struct bar_set known;
+    bool changed;
+    int error;
+
+    if (!has_bars(dev) || dev->traits.errata & PCIDEV_ERRATUM_JUNK_BARS || dev->pf)
+        return 0;
+    error = rebar_changed(dev, &changed);
+    if (error || !changed || ask_host(dev, &known) == 0)
+        return error;
+    return own_size(dev);
+}
+
+bool bars_same(const struct bar_set *a, const struct bar_set *b)
+{
+    return memcmp(a->address, b->address, sizeof(a->address)) == 0 &&
+           memcmp(a->shift, b->shift, sizeof(a->shift)) == 0 &&
+           memcmp(a->flags, b->flags, sizeof(a->flags)) == 0;
 }
 
 bool device_bar(const struct pcidev *dev, unsigned index, struct berth_bar *bar)

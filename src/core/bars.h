@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the core knows of BARs: which there are and how large, latched when a device is added, and
- * where they are, looked up again at every change of owner.
+ * What the core knows of BARs: which there are, latched when a device is added, and where they are
+ * and how large, looked up again at every change of owner.
  *
  * A function's own registers tell its BARs; those of VFs read as zero, and follow from the
  * capability of their PF (SR-IOV 1.1, 3.3.14).
@@ -24,6 +24,15 @@ int bars_latch_vfs(struct pcidev *pf);
 
 /** Looks up the addresses again; writes nothing to the hardware. As bars_latch(). 0 or -EIO. */
 int bars_refresh(struct pcidev *dev);
+
+/**
+ * Sizes the BARs anew where the host has changed the size of one (PCIe 7.8.6), and does not tell
+ * where they are. As bars_latch(), with the gate closed: decode is off meanwhile. 0 or -EIO.
+ */
+int bars_resize(struct pcidev *dev);
+
+/** Whether they are the same BARs at the same places. */
+bool bars_same(const struct bar_set *a, const struct bar_set *b);
 
 /**
  * BAR @index, 0 to BERTH_BAR_ROM: false where there is none, with @bar zeroed. Latched: touches no

@@ -5,8 +5,8 @@
 
 #include "src/core/machine_priv.h"
 #include "src/core/memory.h"
-#include "src/core/share.h"
 #include "src/core/recover.h"
+#include "src/core/share.h"
 #include "src/core/space.h"
 #include "src/core/tags.h"
 #include "src/core/topology.h"
@@ -14,12 +14,8 @@
 #define SNAPSHOT_PATIENCE_NS 1000000u
 
 static const char *const hold_names[HOLD_KINDS] = {
-    [HOLD_REGISTRY] = "registry",
-    [HOLD_OWNER] = "owner",
-    [HOLD_VF] = "vf",
-    [HOLD_HANDLE] = "handle",
-    [HOLD_ATS] = "ats",
-    [HOLD_VECTOR] = "vector",
+    [HOLD_REGISTRY] = "registry",   [HOLD_OWNER] = "owner", [HOLD_VF] = "vf",
+    [HOLD_HANDLE] = "handle",       [HOLD_ATS] = "ats",     [HOLD_VECTOR] = "vector",
     [HOLD_OPERATION] = "operation",
 };
 

@@ -48,7 +48,8 @@ enum cap {
     CAP_PCIE,
     CAP_AF,
     CAP_EXT_FIRST,
-    CAP_ACS = CAP_EXT_FIRST,
+    CAP_AER = CAP_EXT_FIRST,
+    CAP_ACS,
     CAP_ARI,
     CAP_ATS,
     CAP_SRIOV,
@@ -151,7 +152,8 @@ struct pcidev {
     _Alignas(PORT_CACHE_LINE) struct refcount refs;
     _Atomic uint32_t held[HOLD_KINDS];
     struct dependents vfs;     /* of a PF */
-    _Atomic uint32_t closing;  /* of a bridge: nothing can be added behind it while it is not 0 */
+    _Atomic uint32_t closing;  /* not 0: nothing can be added behind a bridge; no guest makes VFs of
+                                  a PF (vfs.h) */
     _Atomic uint32_t adding;   /* of a bridge: adds behind it that have begun */
     _Atomic uint32_t faults;   /* in a row (O6) */
     _Atomic uint64_t fault_ns; /* when the last one came */

@@ -87,7 +87,7 @@ static int check_shares(struct transition *t)
 
     if (!device_has_contexts(t->dev))
         return 0;
-    error = bars_refresh(t->dev);
+    error = domain_is_guest(t->from) ? 0 : bars_refresh(t->dev); /* a lent device's stay */
     if (error)
         return refuse(&t->why, error, BERTH_REASON_HOST_FAILED);
     error = share_update(t->dev);

@@ -26,11 +26,11 @@ struct berth_domain {
     struct refcount refs;
     _Atomic uint32_t state; /* enum berth_domain_state */
     _Atomic uint32_t crashed;
-    struct dependents entering; /* transitions that move a device in; closed when it dies */
-    _Atomic uint32_t leaving;   /* transitions of devices that it owns, or owned when they began */
-    struct space *space;        /* NULL without an IOMMU, for the quarantine, and once torn down */
+    struct dependents entering;  /* transitions that move a device in; closed when it dies */
+    _Atomic uint32_t leaving;    /* transitions of devices that it owns, or owned when they began */
+    struct space *space;         /* NULL without an IOMMU, for the quarantine, and once torn down */
     _Atomic(struct vbus *) vbus; /* a guest's, from its first device on (src/vpci/bus.c) */
-    struct lock teardown;       /* rank LOCK_TEARDOWN: whoever tears a guest down */
+    struct lock teardown;        /* rank LOCK_TEARDOWN: whoever tears a guest down */
 
     /* Locking: .lock (rank LOCK_DOMAIN) is held to link or unlink one entry of .devices, which is
      * read without it. */

@@ -22,11 +22,8 @@ static const struct known_cap {
         {0x10, CAP_PCIE, 20}, {0x11, CAP_MSIX, 12}, {0x13, CAP_AF, 6},
 },
   known_ext_caps[] = {
-      {0x000d, CAP_ACS, 8},
-      {0x000e, CAP_ARI, 8},
-      {0x000f, CAP_ATS, 8},
-      {0x0010, CAP_SRIOV, 0x40},
-      {0x0015, CAP_REBAR, 12},
+      {0x0001, CAP_AER, 0x2c}, {0x000d, CAP_ACS, 8},      {0x000e, CAP_ARI, 8},
+      {0x000f, CAP_ATS, 8},    {0x0010, CAP_SRIOV, 0x40}, {0x0015, CAP_REBAR, 12},
 };
 
 #define COUNT(table) (sizeof(table) / sizeof((table)[0]))
@@ -180,7 +177,7 @@ static int probe_header(struct pcidev *dev, struct pcidev_traits *traits)
     traits->class_code = class_revision >> 8;
     traits->header_type = type & ~PCI_HEADER_MULTIFUNCTION;
     traits->multifunction = type & PCI_HEADER_MULTIFUNCTION;
-    traits->baseline_command = command & ~PCI_COMMAND_MASTER;
+    traits->baseline_command = command & ~(PCI_COMMAND_MASTER | PCI_COMMAND_INTX_DISABLE);
     if (traits->header_type == 0)
         error = seam_read(dev, PCI_SUBSYSTEM_VENDOR_ID, 4, &subsystem);
     else if (traits->header_type <= 2)

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "src/core/rebar.h"
 
-#include "src/core/bars.h"
 #include "src/core/registers.h"
 #include "src/core/seam.h"
 
@@ -23,22 +22,17 @@ static unsigned control_at(const struct pcidev *dev, unsigned entry)
     return dev->traits.cap[CAP_REBAR] + PCI_REBAR_CONTROL + entry * PCI_REBAR_STRIDE;
 }
 
-/* Two registers where it is a wide one: of the second one nothing but zeros may be lost. */
+/* The new size may clear address bits. Where the BAR is, the host knows: a device is not asked. */
 static int set_size(struct pcidev *dev, unsigned reg, uint32_t control)
 {
     unsigned index = control & PCI_REBAR_INDEX, bar = PCI_BAR0 + 4 * index;
-    bool wide = index < BERTH_BAR_ROM - 1 && dev->bars.flags[index] & BAR_SET_WIDE;
-    uint32_t lower, upper = 0;
-    int error = seam_read(dev, bar, 4, &lower);
+    uint64_t address = dev->bars.address[index];
+    int error = seam_write(dev, reg, 4, control);
 
-    if (!error && wide)
-        error = seam_read(dev, bar + 4, 4, &upper);
-    if (!error)
-        error = seam_write(dev, reg, 4, control);
-    if (!error)
-        error = seam_write(dev, bar, 4, lower);
-    if (!error && wide)
-        error = seam_write(dev, bar + 4, 4, upper);
+    if (!error && dev->bars.shift[index])
+        error = seam_write(dev, bar, 4, (uint32_t)address);
+    if (!error && dev->bars.flags[index] & BAR_SET_WIDE)
+        error = seam_write(dev, bar + 4, 4, (uint32_t)(address >> 32));
     return error;
 }
 
@@ -82,9 +76,28 @@ int rebar_latch(struct pcidev *dev)
     return error;
 }
 
+int rebar_changed(struct pcidev *dev, bool *changed)
+{
+    uint32_t control;
+    int error = 0;
+
+    *changed = false;
+    for (unsigned i = 0; i < dev->traits.rebar_count && !error; i++) {
+        unsigned index, shift;
+
+        error = seam_read(dev, control_at(dev, i), 4, &control);
+        if (error || control == 0xffffffff)
+            continue;
+        index = control & PCI_REBAR_INDEX;
+        shift = PCI_REBAR_SHIFT + ((control & PCI_REBAR_SIZE) >> PCI_REBAR_SIZE_SHIFT);
+        if (index < BERTH_BAR_ROM && dev->bars.shift[index] && dev->bars.shift[index] != shift)
+            *changed = true;
+    }
+    return error;
+}
+
 int rebar_restore(struct pcidev *dev)
 {
-    bool changed = false;
     uint32_t control;
     int error = 0;
 
@@ -93,8 +106,7 @@ int rebar_restore(struct pcidev *dev)
         if (error || control == 0xffffffff ||
             (control & PCI_REBAR_SIZE) >> PCI_REBAR_SIZE_SHIFT == dev->rebar_size[i])
             continue;
-        changed = true;
         error = rebar_set(dev, control_at(dev, i), dev->rebar_size[i]);
     }
-    return error || !changed ? error : bars_refresh(dev);
+    return error;
 }

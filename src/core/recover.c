@@ -258,6 +258,21 @@ static int recover_not_begun(struct pcidev *dev, enum pcidev_trouble kind, int e
     return error;
 }
 
+/* Where VFs could not be given back a step finds out. */
+static int recover_begin(struct transition *t)
+{
+    struct berth_domain *owner = guest_owner(t->dev);
+    const struct tenancy tenancy = {.guest = owner};
+    int error;
+
+    vfs_forbid(t->dev);
+    (void)vfs_give_back(t->dev, &tenancy, false, t->request);
+    error = transition_begin(t);
+    vfs_allow(t->dev);
+    berth_domain_put(owner);
+    return error;
+}
+
 static int recover(struct pcidev *dev, enum pcidev_trouble kind,
                    const struct berth_request *request)
 {
@@ -267,10 +282,8 @@ static int recover(struct pcidev *dev, enum pcidev_trouble kind,
                            .trouble = kind,
                            .takes_turn = true,
                            .bus_reset_neighbours = true};
-    int error;
+    int error = recover_begin(&t);
 
-    (void)vfs_give_back(dev, false, request); /* where that fails, a step finds out */
-    error = transition_begin(&t);
     if (error)
         return recover_not_begun(dev, kind, error);
     error = domain_is_guest(t.from) ? recover_run(&t) : recover_nothing(&t);

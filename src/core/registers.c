@@ -175,6 +175,10 @@ static int register_write(struct pcidev *dev, const struct saved_register *r, un
         if (error || now == value)
             return error;
     }
+    if (r->cap == CAP_REBAR)
+        error = seam_update8(dev, PCI_COMMAND, PCI_COMMAND_MEMORY, 0);
+    if (error)
+        return error;
     return seam_write(dev, reg, r->length, value);
 }
 
@@ -301,8 +305,56 @@ int registers_forget_msi(struct pcidev *dev)
         const struct saved_register *r = &saved_registers[i];
         unsigned reg;
 
-        if (r->cap == CAP_MSI && r->offset != PCI_MSI_CONTROL && register_place(dev, r, &reg))
+        if ((r->cap == CAP_MSI || r->cap == CAP_MSIX) && register_place(dev, r, &reg))
             error = seam_write(dev, reg, r->length, 0);
     }
+    return error;
+}
+
+static uint32_t saved_devctl(const struct registers *saved)
+{
+    for (unsigned i = 0; i < SAVED_COUNT && saved && saved->valid; i++)
+        if (saved_registers[i].cap == CAP_PCIE && saved_registers[i].offset == PCI_EXP_DEVCTL)
+            return saved->value[i];
+    return PCI_EXP_DEVCTL_DEFAULT;
+}
+
+/* Whoever has it next finds its ROM off, even where its guest's view could not switch it. */
+static int rom_disable(struct pcidev *dev)
+{
+    uint32_t rom;
+    int error;
+
+    if (!dev->bars.shift[BERTH_BAR_ROM] || dev->pf)
+        return 0;
+    error = seam_read(dev, PCI_ROM, 4, &rom);
+    if (error || rom == 0xffffffffu || !(rom & PCI_ROM_ENABLE))
+        return error;
+    return seam_write(dev, PCI_ROM, 4, rom & ~PCI_ROM_ENABLE);
+}
+
+int registers_forget_guest(struct pcidev *dev, const struct registers *lent)
+{
+    unsigned cap = dev->traits.cap[CAP_PCIE];
+    int error = 0;
+
+    if (cap)
+        error = seam_update16(dev, cap + PCI_EXP_DEVCTL, PCI_EXP_DEVCTL_PASSES | PCI_EXP_DEVCTL_FLR,
+                              (uint16_t)(saved_devctl(lent) & PCI_EXP_DEVCTL_PASSES));
+    return error ? error : rom_disable(dev);
+}
+
+/* PCIe 7.8.4: those of AER survive every reset. */
+int registers_forget_errors(struct pcidev *dev)
+{
+    const uint16_t *cap = dev->traits.cap;
+    int error = seam_write(dev, PCI_STATUS, 2, PCI_STATUS_ERRORS);
+
+    if (!error && cap[CAP_PCIE])
+        error = seam_write(dev, cap[CAP_PCIE] + PCI_EXP_DEVSTA, 2, PCI_EXP_DEVSTA_ERRORS);
+    if (!error && cap[CAP_AER])
+        error = seam_write(dev, cap[CAP_AER] + PCI_AER_UNCORRECTABLE, 4, 0xffffffffu);
+    if (!error && cap[CAP_AER])
+        error = seam_write(dev, cap[CAP_AER] + PCI_AER_CORRECTABLE, 4, 0xffffffffu);
     return error;
 }

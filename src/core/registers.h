@@ -14,6 +14,7 @@
 #define PCI_COMMAND_INTX_DISABLE 0x0400u
 #define PCI_STATUS 0x06
 #define PCI_STATUS_CAP_LIST 0x0010u
+#define PCI_STATUS_ERRORS 0xf900u
 #define PCI_CLASS_REVISION 0x08
 #define PCI_CACHE_LINE_SIZE 0x0c
 #define PCI_HEADER_TYPE 0x0e
@@ -23,6 +24,7 @@
 #define PCI_SUBORDINATE_BUS 0x1a
 #define PCI_SUBSYSTEM_VENDOR_ID 0x2c
 #define PCI_ROM 0x30
+#define PCI_ROM_ENABLE 0x1u
 #define PCI_CAPABILITY_LIST 0x34
 #define PCI_CARDBUS_CAPABILITY_LIST 0x14
 #define PCI_INTERRUPT_LINE 0x3c
@@ -49,8 +51,12 @@
 #define PCI_EXP_DEVCAP_FLR 0x10000000u
 #define PCI_EXP_DEVCTL 0x08
 #define PCI_EXP_DEVCTL_FLR 0x8000u
+/* relaxed order, no snoop, size of read requests: what a guest writes through */
+#define PCI_EXP_DEVCTL_PASSES 0x7810u
+#define PCI_EXP_DEVCTL_DEFAULT 0x2810u /* PCIe 7.5.3.4 */
 #define PCI_EXP_DEVSTA 0x0a
 #define PCI_EXP_DEVSTA_PENDING 0x0020u
+#define PCI_EXP_DEVSTA_ERRORS 0x000fu
 #define PCI_EXP_DEVCTL2 0x28
 #define PCI_EXP_DEVCTL2_ARI 0x0020u
 #define PCI_EXP_LNKCTL 0x10
@@ -63,6 +69,9 @@
 #define PCI_AF_STATUS_PENDING 0x01u
 #define PCI_PCIX_STATUS 0x04
 #define PCI_PCIX_STATUS_266_533 0xc0000000u
+
+#define PCI_AER_UNCORRECTABLE 0x04
+#define PCI_AER_CORRECTABLE 0x10
 
 #define PCI_ACS_CAP 0x04
 #define PCI_ACS_CONTROL 0x06
@@ -120,7 +129,19 @@ int registers_wait(struct pcidev *dev, uint64_t wait_ns);
 /** Whether it still is who it was. 0 or -EIO. */
 int registers_check_identity(struct pcidev *dev);
 
-/** Zeroes the MSI address and data that an old owner left. 0 or -EIO. */
+/**
+ * Takes away what an old owner has written for its interrupts: MSI addresses and data, and in the
+ * controls of MSI and MSI-X all that can be written, masks too. 0 or -EIO.
+ */
 int registers_forget_msi(struct pcidev *dev);
+
+/**
+ * Gives the bits that a guest writes through to the device the values that they had in @lent, which
+ * was saved when it got the device; NULL or not valid: those after a reset. 0 or -EIO.
+ */
+int registers_forget_guest(struct pcidev *dev, const struct registers *lent);
+
+/** Clears the errors that the device has noted of itself. 0 or -EIO. */
+int registers_forget_errors(struct pcidev *dev);
 
 #endif

@@ -19,8 +19,20 @@ static const char tag_remove[] = "remove";
 
 /* ---- steps ---- */
 
+/* The VF counts with its PF, which cannot change hands while it is there. */
+static int remove_check_tenancy(struct transition *t)
+{
+    if (!tenancy_holds(t->tenancy, t->dev->pf))
+        return refuse(&t->why, -EINVAL, BERTH_REASON_NOT_OWNER);
+    if (domain_is_guest(t->from) && t->from != t->tenancy->guest)
+        return refuse_domain(&t->why, -EBUSY, BERTH_REASON_OWNED, t->from);
+    return 0;
+}
+
 static int remove_check_owner(struct transition *t)
 {
+    if (t->tenancy)
+        return remove_check_tenancy(t);
     if (t->mode == PCIDEV_REMOVE_FORCE)
         return 0;
     if (t->from->kind == BERTH_DOMAIN_HIDDEN)
@@ -112,6 +124,12 @@ static int remove_unmark(struct transition *t)
     return 0;
 }
 
+/* Who adds it again takes what is there for what the firmware and the host had chosen (O2). */
+static int remove_clean(struct transition *t)
+{
+    return domain_is_guest(t->from) ? step_clean(t) : 0;
+}
+
 /* The order is the guest's view, the owner, interrupts, contexts, the object: what comes later
  * is needed by what comes earlier (F02). */
 static const struct step remove_steps[] = {
@@ -126,6 +144,7 @@ static const struct step remove_steps[] = {
     {"ATS off", step_ats_off, step_ats_back},
     {"block contexts", step_move, step_move_back},
     {"unmap reserved", step_unmap_old, step_map_old},
+    {"clean registers", remove_clean, NULL},
 };
 
 /* Nothing in here can fail: the device is gone. */
@@ -151,23 +170,42 @@ static void remove_commit(struct transition *t)
     device_unhold(dev, HOLD_REGISTRY); /* harmless references may be left (R1) */
 }
 
+static int remove_run(struct transition *t)
+{
+    int error = transition_begin(t);
+
+    if (error)
+        return error;
+    error = TRANSITION_RUN(t, remove_steps);
+    if (!error)
+        remove_commit(t);
+    return transition_end(t, error);
+}
+
 static int remove_one(struct pcidev *dev, enum pcidev_remove_mode mode,
                       const struct berth_request *request)
 {
     struct transition t = {.name = "remove", .dev = dev, .request = request, .mode = mode};
-    int error = transition_begin(&t);
 
-    if (error)
-        return error;
-    error = TRANSITION_RUN(&t, remove_steps);
-    if (!error)
-        remove_commit(&t);
-    return transition_end(&t, error);
+    return remove_run(&t);
 }
 
 /* ---- force: what hangs below goes first ---- */
 
-int remove_vfs(struct pcidev *pf, const struct berth_request *request)
+static int remove_vf(struct pcidev *vf, const struct tenancy *tenancy,
+                     const struct berth_request *request)
+{
+    struct transition t = {.name = "remove",
+                           .dev = vf,
+                           .request = request,
+                           .mode = PCIDEV_REMOVE_FORCE,
+                           .tenancy = tenancy};
+
+    return remove_run(&t);
+}
+
+int remove_vfs(struct pcidev *pf, const struct tenancy *tenancy,
+               const struct berth_request *request)
 {
     struct sbdf at;
     int error = 0;
@@ -176,7 +214,7 @@ int remove_vfs(struct pcidev *pf, const struct berth_request *request)
         struct pcidev *vf = pcidev_find(pf->machine, at, tag_remove);
 
         if (vf && vf->pf == pf)
-            error = remove_one(vf, PCIDEV_REMOVE_FORCE, request);
+            error = remove_vf(vf, tenancy, request);
         pcidev_put(vf, tag_remove);
         if (error == -ENODEV) /* somebody else removed it: fine */
             error = 0;
@@ -186,11 +224,19 @@ int remove_vfs(struct pcidev *pf, const struct berth_request *request)
 
 static int remove_by_force(struct pcidev *dev, const struct berth_request *request)
 {
+    struct berth_domain *owner = guest_owner(dev);
+    const struct tenancy tenancy = {.guest = owner};
     int error;
 
-    (void)vfs_give_back(dev, true, request); /* those that could not be turned off go as well */
-    error = remove_vfs(dev, request);
-    return error ? error : remove_one(dev, PCIDEV_REMOVE_FORCE, request);
+    vfs_forbid(dev);
+    /* those that could not be turned off go as well */
+    (void)vfs_give_back(dev, &tenancy, true, request);
+    error = remove_vfs(dev, NULL, request);
+    if (!error)
+        error = remove_one(dev, PCIDEV_REMOVE_FORCE, request);
+    vfs_allow(dev);
+    berth_domain_put(owner);
+    return error;
 }
 
 /* The last one behind a bridge: bus numbers grow downwards, so nothing hangs below it but VFs. */

@@ -4,8 +4,12 @@
 
 #include "src/core/transition.h"
 
-/** Removes all VFs of a PF by force. 0 or as pcidev_remove(). */
-int remove_vfs(struct pcidev *pf, const struct berth_request *request);
+/**
+ * Removes all VFs of a PF by force. @tenancy: of the PF; only while it holds, and none that another
+ * guest has (-EBUSY, -EINVAL). NULL: all. 0 or as pcidev_remove().
+ */
+int remove_vfs(struct pcidev *pf, const struct tenancy *tenancy,
+               const struct berth_request *request);
 
 /** The owner with a reference, where it is a guest; else NULL. */
 struct berth_domain *guest_owner(const struct pcidev *dev);

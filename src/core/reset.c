@@ -191,8 +191,12 @@ int step_reset(struct transition *t)
 
 static int reset_explicit(struct transition *t)
 {
+    int error;
+
     t->policy.require_reset = true; /* "nothing was done" is no answer to this question */
-    return step_reset(t);
+    error = step_reset(t);
+    t->power_on = t->tenancy && !error; /* where it was not reset the guest finds it as it was */
+    return error;
 }
 
 int step_close_vfs(struct transition *t)
@@ -249,16 +253,14 @@ static int reset_run(struct transition *t)
 
 int reset_for_guest(struct pcidev *dev, struct berth_domain *guest, uint32_t generation)
 {
-    struct transition t = {.name = "guest reset", .dev = dev, .takes_turn = true, .power_on = true};
-    int error = 0;
+    const struct tenancy tenancy = {.guest = guest, .exact = true, .generation = generation};
+    struct transition t = {
+        .name = "guest reset", .dev = dev, .takes_turn = true, .tenancy = &tenancy};
+    int error = vfs_begin(&t, &tenancy); /* VFs would go with the reset of their PF */
 
-    if (device_owner(dev) == guest && pcidev_generation(dev) == generation)
-        error = vfs_give_back(dev, false, NULL); /* they would go with the reset of their PF */
-    if (!error)
-        error = transition_begin(&t);
     if (error)
-        return error;
-    if (t.from != guest || pcidev_generation(dev) != generation) /* V6: somebody was faster */
+        return error == -ETIMEDOUT ? -EAGAIN : error;
+    if (!tenancy_holds(&tenancy, dev)) /* V6: somebody was faster */
         return transition_end(&t, 0);
     return reset_run(&t);
 }

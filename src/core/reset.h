@@ -7,7 +7,9 @@
 /**
  * A guest resets a function that it was lent (PCIe 6.6.2): this function only, and its view starts
  * anew. Without effect where the device has another owner or generation by now (V6).
- * Returns 0 or as pcidev_reset(). Context: may sleep, no section of @dev open.
+ * Returns 0; -EAGAIN (nothing was begun: another transition keeps the device, or its VFs); or as
+ * pcidev_reset(), with the device and the view as they were. Context: may sleep, no section of @dev
+ * open.
  */
 int reset_for_guest(struct pcidev *dev, struct berth_domain *guest, uint32_t generation);
 

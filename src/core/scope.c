@@ -95,15 +95,24 @@ static void member_open(struct scope_member *member)
 }
 
 /*
- * Two neighbours that reset their bus at once hold their own locks and want the other's. The lower
- * address waits, the higher one gives way soon, so one of them gets through.
+ * Two neighbours that reset their bus at once hold their own locks and want the other's. Who has
+ * lower addresses only waits, everybody else gives way soon, so one of them gets through.
  */
 #define GIVE_WAY_NS 5000000u
 
+static bool holds_a_higher_one(const struct transition *t, const struct pcidev *dev)
+{
+    const struct party *party = t->dev->party;
+    bool higher = sbdf_key(t->dev->sbdf) > sbdf_key(dev->sbdf);
+
+    for (unsigned i = 0; party && i < party->count && !higher; i++)
+        higher = sbdf_key(party->list[i]->sbdf) > sbdf_key(dev->sbdf);
+    return higher;
+}
+
 static int member_lock(struct transition *t, struct pcidev *dev)
 {
-    uint64_t until =
-        sbdf_key(t->dev->sbdf) < sbdf_key(dev->sbdf) ? t->deadline_ns : port_now_ns() + GIVE_WAY_NS;
+    uint64_t until = holds_a_higher_one(t, dev) ? port_now_ns() + GIVE_WAY_NS : t->deadline_ns;
 
     if (lock_take_until(&dev->lock, until))
         return 0;
@@ -113,17 +122,41 @@ static int member_lock(struct transition *t, struct pcidev *dev)
     return refuse_other(&t->why, -ETIMEDOUT, BERTH_REASON_TRANSITION, dev->sbdf);
 }
 
+/*
+ * Broken, quiet and blocked; and in quarantine, if there is memory for that. As in device_lost()
+ * what its guest may still touch ends the guest.
+ */
+static void member_lost(struct pcidev *dev)
+{
+    struct berth_domain *owner = device_owner(dev), *quarantine = dev->machine->quarantine;
+    bool hidden, ignored = false;
+
+    atomic_store(&dev->broken, true);
+    event_device(dev, BERTH_EVENT_BROKEN, NULL, 0);
+    (void)registers_quiet(dev);
+    ats_contain(dev);
+    rids_contain(dev);
+    hidden = !owner_withdraw(dev, owner, &ignored);
+    view_drop(dev);
+    share_settle(dev, quarantine);
+    if (owner != quarantine && !domain_link(quarantine, dev))
+        domain_unlink(owner, dev);
+    if (!hidden && domain_is_guest(owner))
+        domain_crash(owner, dev);
+}
+
 /* A guest that has it loses sight of it while the bus is in reset. */
 static int member_hide(struct scope_member *member)
 {
     struct pcidev_section section;
+    bool lost = false;
     int error;
 
     if (!access_open(member->dev, GATE_SHUT, NULL, tag_scope, &section))
         return -EDEADLK;
-    error = view_withdraw(member->dev);
-    if (error)
-        (void)view_restore(member->dev);
+    error = owner_withdraw(member->dev, device_owner(member->dev), &lost);
+    if (lost)
+        member_lost(member->dev);
     access_close(&section);
     return error;
 }
@@ -165,23 +198,6 @@ static int member_take(struct transition *t, struct scope_member *member)
     return error;
 }
 
-/* Broken, quiet and blocked; and in quarantine, if there is memory for that. */
-static void member_lost(struct pcidev *dev)
-{
-    struct berth_domain *owner = device_owner(dev), *quarantine = dev->machine->quarantine;
-
-    atomic_store(&dev->broken, true);
-    event_device(dev, BERTH_EVENT_BROKEN, NULL, 0);
-    (void)registers_quiet(dev);
-    ats_contain(dev);
-    rids_contain(dev);
-    view_drop(dev);
-    share_settle(dev, quarantine);
-    if (owner == quarantine || domain_link(quarantine, dev))
-        return;
-    domain_unlink(owner, dev);
-}
-
 /* What has become of a mate matters to all that go with it; another one is lost by itself. */
 static int member_restore(struct transition *t, struct scope_member *member)
 {
@@ -197,7 +213,7 @@ static int member_restore(struct transition *t, struct scope_member *member)
     if (!error)
         error = registers_restore(member->dev, &member->saved);
     if (!error && !member->mate)
-        error = view_restore(member->dev);
+        error = owner_restore(member->dev, device_owner(member->dev));
     if (error && !member->mate)
         member_lost(member->dev);
     if (error && member->mate)
@@ -211,8 +227,9 @@ static void member_release(struct scope_member *member)
 {
     struct pcidev_section section;
 
-    if (!member->gone && !member->mate && access_open(member->dev, GATE_SHUT, NULL, tag_scope, &section)) {
-        if (view_restore(member->dev))
+    if (!member->gone && !member->mate &&
+        access_open(member->dev, GATE_SHUT, NULL, tag_scope, &section)) {
+        if (owner_restore(member->dev, device_owner(member->dev)))
             member_lost(member->dev);
         access_close(&section);
     }

@@ -39,8 +39,8 @@ int seam_bar_write(struct pcidev *dev, unsigned index, uint64_t offset, unsigned
 
 /**
  * Binds vectors to a host interrupt and gets what to program into the device: 0, the host's error,
- * -EIO where the block that it gave is none, -EOPNOTSUPP without anybody to bind to. The counterpart
- * needs no section.
+ * -EIO where the block that it gave is none, -EOPNOTSUPP without anybody to bind to. The
+ * counterpart needs no section.
  */
 int seam_irq_bind(struct pcidev *dev, const struct berth_irq *irq, struct berth_message *message);
 void seam_irq_unbind(struct pcidev *dev, const struct berth_irq *irq);

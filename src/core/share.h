@@ -17,6 +17,8 @@
 
 #include "src/core/device.h"
 
+#define PAGE_SHIFT 12
+
 enum share_kind {
     SHARE_GROUP, /* by the IOMMU's number */
     SHARE_PATH,  /* by acs_path() */
@@ -48,7 +50,8 @@ struct share_stake {
     struct share_stake *next, **link; /* of the share's members */
     struct share_stake *sibling;      /* of the device's stakes */
     uint8_t bar;                      /* SHARE_PAGE: the BAR in it */
-    bool lenient; /* SHARE_LINE: it can do without the line, and is not refused for it */
+    bool lenient;  /* SHARE_LINE: it can do without the line, and is not refused for it */
+    uint8_t takes; /* SHARE_LINE: of share_line_take(); while there are, it can't do without */
 };
 
 /** Takes part in everything that is known of the device. 0 or -ENOMEM. The object parts when it is
@@ -113,9 +116,13 @@ int share_closure(struct pcidev *dev, struct pcidev **list, unsigned max, const 
  */
 bool share_line(struct pcidev *dev, const struct berth_domain *owner, struct berth_refusal *why);
 
-/** The same for its owner, or the one that it is on its way to, who then gets no INTx of it. With
- * the device's lock. */
-bool device_intx_shared(struct pcidev *dev);
+/**
+ * Takes the line for INTx of its owner, or the one that it is on its way to, unless it is shared
+ * like that (then false). Until the drop nobody who could not be trusted with it is lent a device
+ * on the line that needs it. With the device's lock.
+ */
+bool share_line_take(struct pcidev *dev);
+void share_line_drop(struct pcidev *dev);
 
 /** Frees the shares that are left when the machine goes. */
 void share_destroy(struct berth_machine *machine);

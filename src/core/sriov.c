@@ -18,10 +18,16 @@ static unsigned sriov_reg(const struct transition *t, unsigned offset)
 /* V6: by now the PF may be somebody else's, or the guest be about to end. */
 static int sriov_check_behalf(struct transition *t)
 {
-    if (t->behalf && t->from != t->behalf)
+    const struct tenancy *tenancy = t->tenancy;
+
+    if (!tenancy)
+        return 0;
+    if (!tenancy_holds(tenancy, t->dev))
         return refuse_domain(&t->why, -EINVAL, BERTH_REASON_NOT_OWNER, t->from);
-    if (t->behalf && t->vfs && berth_domain_state(t->behalf) != BERTH_DOMAIN_LIVE)
-        return refuse_domain(&t->why, -EBUSY, BERTH_REASON_TEARDOWN, t->behalf);
+    if (t->vfs && berth_domain_state(tenancy->guest) != BERTH_DOMAIN_LIVE)
+        return refuse_domain(&t->why, -EBUSY, BERTH_REASON_TEARDOWN, tenancy->guest);
+    if (t->vfs && vfs_forbidden(t->dev)) /* pairs with vfs_forbid(): it sees us, or we see it */
+        return refuse_other(&t->why, -EBUSY, BERTH_REASON_TRANSITION, t->dev->sbdf);
     return 0;
 }
 
@@ -37,9 +43,9 @@ static int sriov_check(struct transition *t)
         return refuse(&t->why, -EBUSY, BERTH_REASON_READ_ONLY);
     if (t->vfs > pf->traits.total_vfs)
         return refuse_number(&t->why, -ERANGE, BERTH_REASON_VF_COUNT, pf->traits.total_vfs);
-    if (device_disconnected(pf) && (t->vfs || !t->behalf))
+    if (device_disconnected(pf) && (t->vfs || !t->tenancy))
         return refuse(&t->why, -ENODEV, BERTH_REASON_DISCONNECTED);
-    if (domain_is_guest(t->from) && t->from != t->behalf)
+    if (domain_is_guest(t->from) && !t->tenancy) /* else it is the owner's, see above */
         return refuse_domain(&t->why, -EBUSY, BERTH_REASON_GUEST_OWNS, t->from);
     if (dependents_read(&pf->vfs) || (t->vfs && atomic_load(&pf->enabled_vfs)))
         return refuse_number(&t->why, -EBUSY, BERTH_REASON_HAS_VFS, atomic_load(&pf->enabled_vfs));
@@ -156,11 +162,18 @@ static int sriov_run(struct transition *t)
     return transition_end(t, error);
 }
 
-int sriov_for_guest(struct pcidev *pf, const struct berth_domain *guest, unsigned vfs,
+static const char guest_sriov[] = "guest sriov";
+
+bool sriov_for_guest_runs(const struct pcidev *pf)
+{
+    return atomic_load(&pf->transition) == guest_sriov;
+}
+
+int sriov_for_guest(struct pcidev *pf, const struct tenancy *tenancy, unsigned vfs,
                     const struct berth_request *request)
 {
     struct transition t = {
-        .name = "guest sriov", .dev = pf, .request = request, .vfs = vfs, .behalf = guest};
+        .name = guest_sriov, .dev = pf, .request = request, .vfs = vfs, .tenancy = tenancy};
 
     return sriov_run(&t);
 }

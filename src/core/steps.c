@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The steps that several transitions share. */
+#include "src/core/rebar.h"
+#include "src/core/recover.h"
 #include "src/core/seam.h"
 #include "src/core/space.h"
 #include "src/core/transition.h"
@@ -35,28 +37,36 @@ int step_reopen(struct transition *t)
 }
 
 /* What the guest has through us first, then what its VMM has made of it. */
+int owner_withdraw(struct pcidev *dev, const struct berth_domain *owner, bool *lost)
+{
+    int error = view_withdraw(dev);
+
+    if (!error && owner && owner->ops && owner->ops->withdraw)
+        error = owner->ops->withdraw(owner->ops_context, dev);
+    if (error && view_restore(dev))
+        *lost = true;
+    return error;
+}
+
+int owner_restore(struct pcidev *dev, const struct berth_domain *owner)
+{
+    int error = 0;
+
+    if (owner && owner->ops && owner->ops->restore)
+        error = owner->ops->restore(owner->ops_context, dev);
+    return error ? error : view_restore(dev);
+}
+
 int step_withdraw(struct transition *t)
 {
-    const struct berth_domain *from = t->from;
-    int error = view_withdraw(t->dev);
-
-    if (!error && from && from->ops && from->ops->withdraw)
-        error = from->ops->withdraw(from->ops_context, t->dev);
-    if (error && view_restore(t->dev))
-        t->lost = true;
-    return error;
+    return owner_withdraw(t->dev, t->from, &t->lost);
 }
 
 int step_restore_view(struct transition *t)
 {
-    const struct berth_domain *from = t->from;
-    int error = 0;
-
     if (t->power_on)
         view_power_on(t->dev);
-    if (from && from->ops && from->ops->restore)
-        error = from->ops->restore(from->ops_context, t->dev);
-    return error ? error : view_restore(t->dev);
+    return owner_restore(t->dev, t->from);
 }
 
 int step_quiesce(struct transition *t)
@@ -75,6 +85,43 @@ int step_quiesce(struct transition *t)
 int step_resume(struct transition *t)
 {
     return registers_restore(t->dev, &t->saved);
+}
+
+/* What a guest can change in the hardware, back to how it was when it got the device. */
+static int clean_guest(struct pcidev *dev)
+{
+    const struct recovery *r = atomic_load(&dev->recovery);
+    int error = rebar_restore(dev);
+
+    return error ? error : registers_forget_guest(dev, r ? &r->registers : NULL);
+}
+
+/* INTx: only the hardware domain handles a line that nobody has set up; a view opens it for its
+ * guest. Elsewhere a device that asserts it would keep the whole line from working (K1). */
+static uint16_t clean_command(const struct transition *t)
+{
+    uint16_t command = t->dev->traits.baseline_command;
+
+    if (t->to && t->to->kind == BERTH_DOMAIN_HWDOM)
+        return command;
+    return command | PCI_COMMAND_INTX_DISABLE;
+}
+
+int step_clean(struct transition *t)
+{
+    const struct pcidev_traits *traits = &t->dev->traits;
+    bool was_lent = t->from && domain_is_guest(t->from);
+    int error = registers_forget_msi(t->dev);
+
+    if (!error)
+        error = seam_write(t->dev, PCI_CACHE_LINE_SIZE, 1, traits->baseline_cache_line);
+    if (!error)
+        error = seam_write(t->dev, PCI_INTERRUPT_LINE, 1, traits->baseline_interrupt_line);
+    if (!error && was_lent)
+        error = clean_guest(t->dev);
+    if (!error && (was_lent || (t->to && domain_is_guest(t->to))))
+        error = registers_forget_errors(t->dev);
+    return error ? error : seam_write(t->dev, PCI_COMMAND, 2, clean_command(t));
 }
 
 int step_unlink(struct transition *t)

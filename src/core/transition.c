@@ -121,6 +121,12 @@ int transition_begin(struct transition *t)
     return 0;
 }
 
+bool tenancy_holds(const struct tenancy *tenancy, const struct pcidev *dev)
+{
+    return device_owner(dev) == tenancy->guest &&
+           (!tenancy->exact || pcidev_generation(dev) == tenancy->generation);
+}
+
 int transition_end(struct transition *t, int error)
 {
     transition_event(t, BERTH_EVENT_END, NULL, error);
@@ -174,6 +180,27 @@ static void device_lost(struct transition *t)
         domain_crash(t->to, dev);
 }
 
+/*
+ * A2: what failed may have left the gate open, with the guest inside. Where it does not come out in
+ * time nothing is taken from under it: it keeps a device that can do nothing.
+ */
+static bool lost_is_left(struct transition *t)
+{
+    struct pcidev *dev = t->dev;
+
+    if (device_state(dev) == PCIDEV_ADDING || atomic_load(&dev->gate) & GATE_TRANSITION)
+        return true;
+    ats_contain(dev);
+    rids_contain(dev);
+    t->deadline_ns = machine_deadline(t->machine, NULL);
+    if (!step_revoke(t))
+        return true;
+    atomic_store(&dev->broken, true);
+    event_device(dev, BERTH_EVENT_BROKEN, NULL, 0);
+    (void)registers_quiet(dev);
+    return false;
+}
+
 /* ---- the engine ---- */
 
 static void refuse_by_errno(struct transition *t, int error)
@@ -221,7 +248,7 @@ void transition_undone(struct transition *t)
 {
     if (t->lost)
         t->why.reason = BERTH_REASON_ROLLBACK;
-    if (!t->lost && !t->dead)
+    if ((!t->lost && !t->dead) || !lost_is_left(t))
         return;
     device_lost(t);
     if (device_state(t->dev) != PCIDEV_ADDING)

@@ -13,6 +13,14 @@
 #include "src/core/registers.h"
 #include "src/core/topology.h"
 
+/** The time that a guest has a device for: what it asked for then is not done to the next one (V6).
+ */
+struct tenancy {
+    const struct berth_domain *guest;
+    bool exact; /* in .generation only, which resets end as well */
+    uint32_t generation;
+};
+
 struct transition {
     const char *name;
     struct pcidev *dev;
@@ -31,14 +39,15 @@ struct transition {
     struct vpci *view;  /* prepared for the owner-to-be */
     struct above above; /* add: the bridges that wait for us */
     unsigned vfs, vfs_before;
-    const struct berth_domain *behalf; /* sriov: the guest that owns the PF, and wants it */
-    bool takes_turn;                   /* changes the owner or resets: one of its group at a time */
+    const struct tenancy *tenancy; /* sriov, reset: the guest that asks for it; VFs: that they
+                                      are taken from. NULL: the host does */
+    bool takes_turn;               /* changes the owner or resets: one of its group at a time */
     bool bus_reset_neighbours;   /* an explicit reset may take neighbours of the same owner along */
     enum pcidev_trouble trouble; /* recover: what was reported */
     bool told;                   /* recover: the owner has heard of it */
     bool unreachable;            /* reset: only ways that do not go through the device itself */
-    bool power_on;               /* the guest asked for the reset: its view starts anew */
-    bool had_ats;              /* it was on for the owner when it began */
+    bool power_on;               /* its view starts anew when it comes back */
+    bool had_ats;                /* it was on for the owner when it began */
     bool lost;                   /* an undo failed */
     bool dead;                   /* the device did not come back: broken, but nobody's fault */
 };
@@ -67,6 +76,9 @@ int transition_step(struct transition *t, const struct step *step);
 void transition_undo(struct transition *t, const struct step *step);
 void transition_undone(struct transition *t);
 
+/** Whether the guest still has the device. Stays so while the device's lock is held. */
+bool tenancy_holds(const struct tenancy *tenancy, const struct pcidev *dev);
+
 /** Drops what transition_begin() took; fills in the caller's refusal; returns @error. */
 int transition_end(struct transition *t, int error);
 
@@ -86,9 +98,22 @@ void gate_open(struct pcidev *dev);
 int step_withdraw(struct transition *t);
 int step_restore_view(struct transition *t);
 
+/**
+ * The same for a device that is not the transition's own. *@lost: it is away, and did not come back
+ * where that was refused.
+ */
+int owner_withdraw(struct pcidev *dev, const struct berth_domain *owner, bool *lost);
+int owner_restore(struct pcidev *dev, const struct berth_domain *owner);
+
 /** Saves the registers; bus mastering and MSI off. */
 int step_quiesce(struct transition *t);
 int step_resume(struct transition *t);
+
+/**
+ * O2: decode as the firmware left it, no bus mastering, interrupts off; nothing of what the old
+ * owner wrote for its interrupts, or into registers that a guest may write.
+ */
+int step_clean(struct transition *t);
 
 /** Takes it out of the owner's set. */
 int step_unlink(struct transition *t);

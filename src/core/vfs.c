@@ -26,49 +26,72 @@ static int check_users(struct pcidev *pf, const struct berth_domain *guest,
     return error;
 }
 
-static int give_back(struct pcidev *pf, const struct berth_domain *guest,
+/* With @force whoever has them, else unless another guest has one by now. */
+static int give_back(struct pcidev *pf, const struct tenancy *tenancy, bool force,
                      const struct berth_request *request)
 {
-    int error = remove_vfs(pf, request);
+    int error = force ? 0 : check_users(pf, tenancy->guest, request->why);
 
-    return error ? error : sriov_for_guest(pf, guest, 0, request);
+    if (!error)
+        error = remove_vfs(pf, force ? NULL : tenancy, request);
+    return error ? error : sriov_for_guest(pf, tenancy, 0, request);
 }
 
-/* -EBUSY: one was added while we looked; with VFs off there will be no more of them. */
-static int give_back_until(struct pcidev *pf, const struct berth_domain *guest,
-                           uint64_t deadline_ns, struct berth_refusal *why)
+/* One that was added while we looked, not one that is somebody else's. */
+static bool is_worth_another_try(int error, const struct berth_refusal *why)
 {
+    return error == -EBUSY && why->reason != BERTH_REASON_OWNED;
+}
+
+int vfs_give_back(struct pcidev *pf, const struct tenancy *tenancy, bool force,
+                  const struct berth_request *request)
+{
+    uint64_t deadline_ns = machine_deadline(pf->machine, request);
+    struct berth_refusal why;
+
+    if (!tenancy->guest || !tenancy_holds(tenancy, pf))
+        return 0;
+    if (!sriov_for_guest_runs(pf) && !atomic_load(&pf->enabled_vfs)) /* in this order */
+        return 0;
     for (;;) {
         uint64_t now = port_now_ns();
-        const struct berth_request request = {
+        const struct berth_request mine = {
             .timeout_ns = now + RETRY_NS < deadline_ns ? deadline_ns - now : RETRY_NS,
-            .why = why,
+            .why = &why,
         };
-        int error = give_back(pf, guest, &request);
+        int error;
 
-        if (error != -EBUSY || port_now_ns() >= deadline_ns)
-            return error;
+        refusal_begin(&why, pf->sbdf);
+        error = give_back(pf, tenancy, force, &mine);
+        if (!is_worth_another_try(error, &why) || port_now_ns() >= deadline_ns)
+            return refusal_end(&why, error, request);
         port_sleep_ns(RETRY_NS);
     }
 }
 
-int vfs_give_back(struct pcidev *pf, bool force, const struct berth_request *request)
+int vfs_begin(struct transition *t, const struct tenancy *tenancy)
 {
-    uint64_t deadline_ns = machine_deadline(pf->machine, request);
-    struct berth_domain *guest;
-    struct berth_refusal why;
-    int error = 0;
+    int error;
 
-    if (!atomic_load(&pf->enabled_vfs))
-        return 0;
-    guest = guest_owner(pf);
-    if (!guest)
-        return 0;
-    refusal_begin(&why, pf->sbdf);
-    if (!force)
-        error = check_users(pf, guest, &why);
+    vfs_forbid(t->dev);
+    error = vfs_give_back(t->dev, tenancy, false, t->request);
     if (!error)
-        error = give_back_until(pf, guest, deadline_ns, &why);
-    berth_domain_put(guest);
-    return refusal_end(&why, error, request);
+        error = transition_begin(t);
+    vfs_allow(t->dev);
+    return error;
+}
+
+void vfs_forbid(struct pcidev *pf)
+{
+    atomic_fetch_add(&pf->closing, 1); /* pairs with sriov_check_behalf() */
+}
+
+void vfs_allow(struct pcidev *pf)
+{
+    atomic_fetch_sub(&pf->closing, 1);
+}
+
+bool vfs_forbidden(const struct pcidev *pf)
+{
+    return atomic_load(&pf->closing) != 0;
 }

@@ -14,7 +14,9 @@
 
 struct vbus;
 
-/** Step: makes the view that the owner-to-be will have, in a slot of its bus; nobody sees it yet.
+/**
+ * Step: makes the view that the owner-to-be will have, in a slot of its bus, and sets the hardware
+ * up for it; nobody sees it yet.
  */
 int view_prepare(struct transition *t);
 int view_discard(struct transition *t);

@@ -134,14 +134,6 @@ static void port_plug(const struct vpci *v)
     vbus_port_changed(v->bus);
 }
 
-static void port_unplug(const struct vpci *v)
-{
-    if (!v->bus->port)
-        return;
-    atomic_fetch_and(&v->bus->plugged, ~(1u << v->devfn % 8));
-    vbus_port_changed(v->bus);
-}
-
 int vbus_reserve(struct vbus *bus, struct vpci *v, const struct sbdf *want,
                  struct berth_refusal *why)
 {
@@ -160,11 +152,16 @@ int vbus_reserve(struct vbus *bus, struct vpci *v, const struct sbdf *want,
 
 void vbus_release(struct vbus *bus, struct vpci *v)
 {
+    struct vbus_bus *b = v->bus;
+
     lock_take(&bus->lock);
-    v->bus->taken[v->devfn / 32] &= ~(1u << v->devfn % 32);
+    if (b->port) /* before the slot is free for the next one, whose bit it is then */
+        atomic_fetch_and(&b->plugged, ~(1u << v->devfn % 8));
+    b->taken[v->devfn / 32] &= ~(1u << v->devfn % 32);
     bus->lent--;
     lock_drop(&bus->lock);
-    port_unplug(v);
+    if (b->port)
+        vbus_port_changed(b);
 }
 
 /* ---- publishing ---- */
@@ -250,11 +247,26 @@ static void number_change(struct vbus *bus, struct vbus_bus *b, unsigned number)
         number_give(bus, b, number);
 }
 
+/* Behind a port there is one device. */
+static void lines_follow(const struct vbus_bus *b)
+{
+    port_read_lock();
+    for (unsigned devfn = 0; devfn < 8; devfn++) {
+        struct vpci *v = slot_view(b, devfn);
+
+        if (v)
+            vpci_line_moved(v);
+    }
+    port_read_unlock();
+}
+
 void vbus_renumber(struct vbus *bus, struct vbus_bus *b, unsigned number)
 {
     lock_take(&bus->lock);
     number_change(bus, b, number);
     lock_drop(&bus->lock);
+    for (unsigned i = bus->config.bus_count; i < bus->bus_count; i++)
+        lines_follow(bus->buses[i]); /* another port may have got the number that is free now */
 }
 
 /* ---- made and freed ---- */
@@ -380,7 +392,8 @@ static bool config_is_fine(const struct berth_view_config *config)
 
     return config->port_count <= BERTH_PORTS_MAX &&
            config->first_bus + roots + config->port_count <= 256 &&
-           config->piece_size % BERTH_PAGE_SIZE == 0 && windows_are_fine(config);
+           config->piece_size % BERTH_PAGE_SIZE == 0 && config->piece_size <= BERTH_PIECE_MAX &&
+           windows_are_fine(config);
 }
 
 int berth_domain_set_view(struct berth_domain *domain, const struct berth_view_config *config)

@@ -19,10 +19,7 @@
 /* Payload, tags, latencies, role-based reporting, slot power; no phantom functions. */
 #define EXP_DEVCAP_SEEN 0x0ffc8fe7u
 
-#define EXP_DEVCTL_RELAXED 0x0010u
-#define EXP_DEVCTL_NO_SNOOP 0x0800u
 #define EXP_DEVCTL_READ_SIZE 0x7000u
-#define EXP_DEVCTL_PASSES (EXP_DEVCTL_RELAXED | EXP_DEVCTL_NO_SNOOP | EXP_DEVCTL_READ_SIZE)
 #define EXP_DEVCTL_VIRTUAL 0x03efu /* error reporting, payload, extended tags, phantoms */
 #define EXP_READ_SIZE_MAX 0x5000u  /* 4096 bytes; what is above is reserved */
 
@@ -50,7 +47,7 @@
 /* Changed bits only, on top of what the host has set. */
 static uint32_t devctl_pass(const struct vpci *v, unsigned reg, uint32_t stored, uint32_t value)
 {
-    uint32_t changed = (stored ^ value) & EXP_DEVCTL_PASSES;
+    uint32_t changed = (stored ^ value) & PCI_EXP_DEVCTL_PASSES;
 
     if (changed & EXP_DEVCTL_READ_SIZE && (value & EXP_DEVCTL_READ_SIZE) > EXP_READ_SIZE_MAX) {
         changed &= ~EXP_DEVCTL_READ_SIZE;
@@ -119,8 +116,8 @@ static const struct berth_register devcap_register = {
     .offset = PCI_EXP_DEVCAP, .size = 4, .ro = EXP_DEVCAP_SEEN | PCI_EXP_DEVCAP_FLR};
 static const struct berth_register devctl_register = {.offset = PCI_EXP_DEVCTL,
                                                       .size = 2,
-                                                      .rw = EXP_DEVCTL_PASSES | EXP_DEVCTL_VIRTUAL |
-                                                            PCI_EXP_DEVCTL_FLR,
+                                                      .rw = PCI_EXP_DEVCTL_PASSES |
+                                                            EXP_DEVCTL_VIRTUAL | PCI_EXP_DEVCTL_FLR,
                                                       .write = devctl_write};
 
 static const struct berth_register devsta_register = {.offset = PCI_EXP_DEVSTA,
@@ -188,7 +185,7 @@ static int add_devctl(const struct exp *e)
     if (error)
         return error;
     return vpci_add(e->v, e->cap, e->at + PCI_EXP_DEVCTL, &devctl_register,
-                    value & EXP_DEVCTL_PASSES);
+                    value & PCI_EXP_DEVCTL_PASSES);
 }
 
 static int add_device(const struct exp *e)
@@ -271,8 +268,8 @@ static int pcie_restore(struct vpci *v, unsigned at)
 {
     uint32_t value = vpci_stored(v, at + PCI_EXP_DEVCTL, 2);
 
-    return seam_update16(v->dev, at + PCI_EXP_DEVCTL, EXP_DEVCTL_PASSES | PCI_EXP_DEVCTL_FLR,
-                         (uint16_t)(value & EXP_DEVCTL_PASSES));
+    return seam_update16(v->dev, at + PCI_EXP_DEVCTL, PCI_EXP_DEVCTL_PASSES | PCI_EXP_DEVCTL_FLR,
+                         (uint16_t)(value & PCI_EXP_DEVCTL_PASSES));
 }
 
 const struct vpci_cap vpci_cap_pcie = {

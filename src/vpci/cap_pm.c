@@ -78,29 +78,33 @@ static void settle(unsigned from, unsigned to)
 
 static int write_state(struct vpci *v, unsigned at, unsigned state)
 {
-    int error = seam_update16(v->dev, at + PCI_PM_CONTROL, PCI_PM_STATE, (uint16_t)state);
+    int error;
 
+    atomic_store(&v->settling, true); /* reads of other CPUs: all ones meanwhile */
+    error = vpci_reads_drain(v);
+    if (!error)
+        error = seam_update16(v->dev, at + PCI_PM_CONTROL, PCI_PM_STATE, (uint16_t)state);
     if (!error)
         settle(atomic_load(&v->power), state);
+    atomic_store(&v->settling, false);
     return error;
 }
 
 /*
- * What is trapped sees .power before the hardware leaves D0. Who looked at it before that is inside
- * a read-side section, and is waited for (M14).
+ * What is trapped sees .power before the hardware leaves D0. Who looked at it before that is waited
+ * for (M14).
  */
 static int go_to_sleep(struct vpci *v, unsigned at, unsigned state)
 {
-    int error = vpci_unmap_all(v);
-    uint32_t before = atomic_load(&v->power);
+    uint32_t before = atomic_exchange(&v->power, state);
+    int error = vpci_bars_drain(v);
 
     if (!error)
+        error = vpci_unmap_all(v);
+    if (!error)
         error = registers_save(v->dev, v->asleep);
-    if (error)
-        return error;
-    atomic_store(&v->power, state);
-    port_settle();
-    error = write_state(v, at, state);
+    if (!error)
+        error = write_state(v, at, state);
     if (error)
         atomic_store(&v->power, before);
     return error;

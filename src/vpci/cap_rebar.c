@@ -43,7 +43,11 @@ static uint32_t control_write(void *context, unsigned reg, uint32_t stored, uint
     if (size == size_of(stored) || !is_offered(v, reg, size) || v->bar[index].decoded ||
         (v->wished | vpci_command(v)) & PCI_COMMAND_MEMORY || atomic_load(&v->power))
         return stored;
-    port_settle(); /* whoever found a BAR decoded has left it: decode goes off meanwhile (M14) */
+    error = vpci_bars_drain(v); /* of those who found it decoded: decode goes off meanwhile */
+    if (error) {
+        vpci_complain(v, "BAR size", error);
+        return stored;
+    }
     error = rebar_set(v->dev, reg, size);
     if (error) {
         vpci_complain(v, "BAR size", error);

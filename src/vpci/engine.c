@@ -142,6 +142,13 @@ uint64_t vpci_read_inside(struct vpci *v, unsigned reg, unsigned length)
     return value;
 }
 
+static const char tag_read[] = "config read";
+
+int vpci_reads_drain(struct vpci *v)
+{
+    return access_drain_tagged(v->dev, tag_read, port_now_ns() + VPCI_DRAIN_NS);
+}
+
 static uint64_t read_in_section(struct vpci *v, unsigned reg, unsigned length)
 {
     struct pcidev_section section;
@@ -149,12 +156,13 @@ static uint64_t read_in_section(struct vpci *v, unsigned reg, unsigned length)
 
     if (!v->dev)
         return vpci_read_inside(v, reg, length);
-    if (!access_open(v->dev, GATE_TRANSITION | GATE_SHUT | GATE_DISCONNECTED, v->domain,
-                     "config access", &section))
+    if (!access_open(v->dev, GATE_TRANSITION | GATE_SHUT | GATE_DISCONNECTED, v->domain, tag_read,
+                     &section))
         return value;
     /* the same guest may have got the device anew since the lookup: then this view has ended (V3)
      */
-    if (atomic_load_explicit(&v->dev->vpci, memory_order_acquire) == v)
+    if (atomic_load_explicit(&v->dev->vpci, memory_order_acquire) == v &&
+        !atomic_load(&v->settling))
         value = vpci_read_inside(v, reg, length);
     access_close(&section);
     return value;

@@ -29,19 +29,44 @@ static bool asserted(const struct vpci *v)
 
 /* ---- what follows the flag ---- */
 
+#define LINE_TOLD (UINT64_C(1) << 32)
+
+static void line_set(const struct vpci *v, uint64_t where, bool high)
+{
+    if (where & LINE_TOLD)
+        vpci_ops(v)->intx(irqs_context(v), sbdf_from_key((uint32_t)where), v->irqs->pin, high);
+}
+
+/* Behind a port whose bus the guest has not numbered it sees no device. */
+static uint64_t line_place(const struct vpci *v)
+{
+    struct sbdf at;
+
+    return vbus_address(atomic_load(&v->domain->vbus), v, &at) ? 0 : LINE_TOLD | sbdf_key(at);
+}
+
+/* It goes low where it went high, wherever the guest has moved the device to since. */
+static void line_tell_once(const struct vpci *v, bool high)
+{
+    uint64_t now = line_place(v), was;
+
+    if (!high) {
+        line_set(v, atomic_load(&v->irqs->told), false);
+    } else if (now) {
+        was = atomic_exchange(&v->irqs->told, now);
+        if (was != now)
+            line_set(v, was, false);
+        line_set(v, now, true);
+    }
+}
+
 static void line_tell(const struct vpci *v)
 {
-    const struct berth_view_ops *ops = vpci_ops(v);
-    struct sbdf at;
     bool told;
 
-    if (!ops || !ops->intx)
-        return;
     do {
         told = asserted(v);
-        if (vbus_address(atomic_load(&v->domain->vbus), v, &at))
-            return; /* behind a port whose bus the guest has not numbered: it sees no device */
-        ops->intx(irqs_context(v), at, v->irqs->pin, told);
+        line_tell_once(v, told);
         atomic_thread_fence(memory_order_seq_cst); /* told before the next look */
     } while (asserted(v) != told);
 }
@@ -72,6 +97,12 @@ static int line_settle(const struct vpci *v)
 void vpci_line_drop(struct vpci *v)
 {
     if (atomic_fetch_and(&v->irqs->line.state, ~VECTOR_ASSERTED) & VECTOR_ASSERTED)
+        line_tell(v);
+}
+
+void vpci_line_moved(struct vpci *v)
+{
+    if (v->irqs && asserted(v) && atomic_load(&v->irqs->told) != line_place(v))
         line_tell(v);
 }
 
@@ -153,10 +184,14 @@ void berth_domain_intx_eoi(struct berth_domain *domain, struct sbdf at)
 
 /* ---- what came while a transition held the device ---- */
 
+/* The end of an interrupt that came meanwhile found no device: a line that is high ends here, and
+ * comes up again where the device still asserts it. */
 void vpci_line_recall(struct vpci *v)
 {
     uint32_t status;
 
+    if (asserted(v))
+        line_end(v);
     if (!(atomic_fetch_and(&v->irqs->line.state, ~VECTOR_PENDING) & VECTOR_PENDING))
         return;
     /* a level is not kept: a reset may have taken its reason away */

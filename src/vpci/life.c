@@ -135,6 +135,19 @@ static void view_end(struct vpci *v)
     port_defer(&v->deferred, view_free);
 }
 
+/* In the hardware what the view will begin with, while the change of owner can still be undone. */
+static int view_set_up(struct vpci *v)
+{
+    int error;
+
+    lock_take(&v->lock);
+    error = vpci_host_decode(v);
+    if (!error)
+        error = vpci_irqs_restore(v);
+    lock_drop(&v->lock);
+    return error;
+}
+
 int view_prepare(struct transition *t)
 {
     const struct sbdf *want = t->request ? t->request->guest_address : NULL;
@@ -150,6 +163,8 @@ int view_prepare(struct transition *t)
     error = vbus_reserve(bus, t->view, want, &t->why);
     if (!error)
         error = view_fill(t->view);
+    if (!error)
+        error = view_set_up(t->view);
     if (error)
         (void)view_discard(t);
     return error;
@@ -175,7 +190,6 @@ static void view_publish(struct vpci *v)
 void view_commit(struct transition *t)
 {
     struct vpci *old = atomic_load(&t->dev->vpci), *v = t->view;
-    int error;
 
     t->view = NULL;
     atomic_store_explicit(&t->dev->vpci, v, memory_order_release);
@@ -183,11 +197,6 @@ void view_commit(struct transition *t)
     if (!v)
         return;
     lock_take(&v->lock);
-    error = vpci_host_decode(v);
-    if (!error)
-        error = vpci_irqs_restore(v);
-    if (error)
-        vpci_complain(v, "set up", error);
     view_publish(v);
     lock_drop(&v->lock);
 }

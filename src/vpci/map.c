@@ -209,6 +209,16 @@ static int rom_switch(struct vpci *v, bool on)
     return new == old ? 0 : seam_write(v->dev, PCI_ROM, 4, new);
 }
 
+/* Those who read it meanwhile have left before it decodes no longer (M14). */
+static int rom_silence(struct vpci *v)
+{
+    int error;
+
+    bar_answer(v, BERTH_BAR_ROM, false);
+    error = vpci_bars_drain(v);
+    return error ? error : rom_switch(v, false);
+}
+
 static bool rom_is_wanted(const struct vpci *v)
 {
     return v->bar[BERTH_BAR_ROM].size && vpci_stored(v, PCI_ROM, 4) & ROM_ENABLE &&
@@ -221,8 +231,8 @@ static void rom_off(struct vpci *v)
 
     if (!v->bar[BERTH_BAR_ROM].decoded)
         return;
+    error = rom_silence(v);
     bar_release(v, BERTH_BAR_ROM);
-    error = rom_switch(v, false);
     if (error)
         vpci_complain(v, "disable ROM", error);
 }
@@ -397,9 +407,9 @@ int vpci_unmap_all(struct vpci *v)
         if (result && !error)
             error = result;
     }
-    if (!v->bar[BERTH_BAR_ROM].decoded)
+    if (!v->bar[BERTH_BAR_ROM].size)
         return error;
-    result = rom_switch(v, false);
+    result = rom_silence(v); /* also where rom_off() could not */
     return error ? error : result;
 }
 
@@ -420,7 +430,10 @@ static int placed_on(struct vpci *v, unsigned index)
     }
     vpci_complain(v, "map BAR of VF", error);
     b->enabled = false;
-    if (!bar_unmap(v, index))
+    result = bar_unmap(v, index);
+    if (result)
+        vpci_complain(v, "unmap BAR", result);
+    else
         bar_release(v, index);
     return error;
 }

@@ -22,6 +22,11 @@ bool vpci_bars_answer(const struct vpci *v)
     return !atomic_load_explicit(&v->power, memory_order_acquire);
 }
 
+static bool range_answers(const struct vpci_range *range)
+{
+    return atomic_load_explicit(&range->v->answering, memory_order_acquire) >> range->bar & 1;
+}
+
 /* What is there, if it is decoded, and the device's section, if it can be entered now. */
 static bool range_enter(const struct trapped *t, uint64_t address, struct vpci_range *range,
                         struct pcidev_section *section)
@@ -31,8 +36,7 @@ static bool range_enter(const struct trapped *t, uint64_t address, struct vpci_r
 
     section->record = NULL;
     port_read_lock();
-    found = bus && vpci_range_find(bus, t->io, address, range) &&
-            atomic_load_explicit(&range->v->answering, memory_order_acquire) >> range->bar & 1;
+    found = bus && vpci_range_find(bus, t->io, address, range) && range_answers(range);
     if (found &&
         access_open(range->v->dev, GATE_TRANSITION | GATE_SHUT | GATE_DISCONNECTED, t->domain,
                     "BAR access", section) &&
@@ -56,19 +60,44 @@ static void table_access(const struct trapped *t, const struct vpci_range *range
     lock_drop(&v->lock);
 }
 
-/* M14: in D3 nothing answers, or worse. Whoever puts it there waits for read-side sections first.
+/*
+ * M14: in D3 nothing answers, or worse; a BAR that is off may be of another size by now. Whoever
+ * changes that does so first and waits for those with this tag then, and an access says what it is
+ * first and looks then: at least one of them sees the other. Those who wait for .lock have another
+ * tag.
  */
+static const char tag_at_hardware[] = "BAR touch";
+
+int vpci_bars_drain(struct vpci *v)
+{
+    return access_drain_tagged(v->dev, tag_at_hardware, port_now_ns() + VPCI_DRAIN_NS);
+}
+
+/* Whether the BAR is still where it was found. */
+static bool range_holds(const struct trapped *t, const struct vpci_range *range)
+{
+    const struct vbus *bus = atomic_load_explicit(&t->domain->vbus, memory_order_acquire);
+    struct vpci_range now;
+    bool same;
+
+    port_read_lock();
+    same = vpci_range_find(bus, t->io, range->start, &now) && now.v == range->v &&
+           now.bar == range->bar && now.length == range->length && range_answers(&now);
+    port_read_unlock();
+    return same && vpci_bars_answer(range->v);
+}
+
+/* The section is tagged by now (vpci_bars_drain()). */
 static void device_access(const struct trapped *t, const struct vpci_range *range, uint64_t offset,
                           unsigned length, uint64_t *value)
 {
-    struct vpci *v = range->v;
+    struct pcidev *dev = range->v->dev;
+    bool there = range_holds(t, range);
 
-    port_read_lock();
-    if (vpci_bars_answer(v) && !t->write)
-        (void)seam_bar_read(v->dev, range->bar, offset, length, value); /* ones where it fails */
-    else if (vpci_bars_answer(v) && range->bar != BERTH_BAR_ROM)
-        (void)seam_bar_write(v->dev, range->bar, offset, length, *value);
-    port_read_unlock();
+    if (there && !t->write)
+        (void)seam_bar_read(dev, range->bar, offset, length, value); /* ones where it fails */
+    else if (there && range->bar != BERTH_BAR_ROM)
+        (void)seam_bar_write(dev, range->bar, offset, length, *value);
 }
 
 /* False: no BAR is there. @value is all ones at first where it is read. */
@@ -82,10 +111,12 @@ static bool part_access(const struct trapped *t, uint64_t address, unsigned leng
     if (section.record) {
         uint64_t offset = address - range.start;
 
-        if (vpci_msix_covers(range.v, range.bar, offset, length))
+        if (vpci_msix_covers(range.v, range.bar, offset, length)) {
             table_access(t, &range, offset, length, value);
-        else
+        } else {
+            access_retag(&section, tag_at_hardware);
             device_access(t, &range, offset, length, value);
+        }
         access_close(&section);
     }
     return true;

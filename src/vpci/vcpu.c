@@ -111,14 +111,22 @@ static int continue_inside(struct berth_vcpu *vcpu)
 
 /* ---- steps that are transitions ---- */
 
+/* The guest finds the device as it was if this fails, and the trace has the reason. */
+static int continue_reset(struct berth_vcpu *vcpu)
+{
+    int error = reset_for_guest(vcpu->dev, vcpu->domain, vcpu->generation);
+
+    vcpu->waiting = error == -EAGAIN && is_current(vcpu);
+    return vcpu->waiting ? -EAGAIN : finish(vcpu); /* what else was asked for went with it */
+}
+
 static int continue_outside(struct berth_vcpu *vcpu)
 {
-    if (vcpu->wants & VPCI_WANT_RESET) {
-        /* the guest finds the device as it was if this fails, and the trace has the reason */
-        (void)reset_for_guest(vcpu->dev, vcpu->domain, vcpu->generation);
-        return finish(vcpu); /* what else was asked for went with the reset */
-    }
-    (void)vpci_vfs_apply(vcpu->dev, vcpu->domain, vcpu->generation);
+    if (vcpu->wants & VPCI_WANT_RESET)
+        return continue_reset(vcpu);
+    vcpu->waiting = vpci_vfs_apply(vcpu->dev, vcpu->domain, vcpu->generation) == -EAGAIN;
+    if (vcpu->waiting)
+        return -EAGAIN;
     vcpu->wants &= ~(uint32_t)VPCI_WANT_VFS;
     return vcpu->wants ? -EAGAIN : finish(vcpu);
 }

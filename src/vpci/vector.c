@@ -29,7 +29,7 @@ static bool line_is_usable(const struct vpci *v)
 {
     const struct berth_view_ops *ops = vpci_ops(v);
 
-    return ops && ops->intx && !device_intx_shared(v->dev);
+    return ops && ops->intx && share_line_take(v->dev);
 }
 
 static int line_init(struct vpci *v)
@@ -72,22 +72,27 @@ int vpci_vectors_make(struct vpci *v, enum berth_irq_kind kind, unsigned count, 
 static struct berth_irq describe(const struct vpci *v, enum berth_irq_kind kind, unsigned first,
                                  unsigned count)
 {
+    const struct vpci_vector *vec = &v->irqs->vector[kind][first];
+
     return (struct berth_irq){
         .device = v->dev->sbdf,
-        .source = rids_source(v->dev),
+        .source = {v->dev->sbdf.segment, vec->source_bus, vec->source_devfn},
         .kind = kind,
         .first = (uint16_t)first,
         .count = (uint16_t)count,
-        .generation = atomic_load(&v->irqs->vector[kind][first].generation),
+        .generation = atomic_load(&vec->generation),
     };
 }
 
 int vpci_vectors_bind(struct vpci *v, enum berth_irq_kind kind, unsigned first, unsigned count)
 {
     struct vpci_vector *vec = &v->irqs->vector[kind][first];
+    const struct sbdf source = rids_source(v->dev);
     struct berth_irq irq;
     int error;
 
+    vec->source_bus = source.bus;
+    vec->source_devfn = source.devfn;
     for (unsigned i = 0; i < count; i++)
         atomic_store(&vec[i].generation, pcidev_generation(v->dev));
     irq = describe(v, kind, first, count);
@@ -366,4 +371,6 @@ void vpci_irqs_destroy(struct vpci *v)
     for (unsigned kind = 0; kind < VPCI_IRQ_KINDS; kind++)
         vpci_vectors_close(v, (enum berth_irq_kind)kind);
     unbind_all(v);
+    if (v->irqs->pin)
+        share_line_drop(v->dev);
 }

@@ -43,7 +43,8 @@ struct vpci_vector {
     _Atomic uint32_t guest_data;
     _Atomic uint32_t generation; /* of the device, when it was bound */
     _Atomic uint32_t state;
-    uint32_t hardware; /* under .lock */
+    uint16_t hardware;                /* under .lock, as what follows */
+    uint8_t source_bus, source_devfn; /* where it was bound: a bridge may come above later */
 };
 
 _Static_assert(sizeof(struct vpci_vector) <= 40, "a view has to stay below 8 KiB");
@@ -70,6 +71,7 @@ struct vpci_irqs {
     uint16_t msi_bound;       /* vectors in the block that is bound, 0: none */
     struct vpci_place table, pba;
     struct vpci_vector line;
+    _Atomic uint64_t told; /* where the guest was told last that the line is high: intx.c */
 };
 
 /* ---- vector.c: vectors of any kind. With the view's lock, where nothing else is said ---- */
@@ -114,7 +116,7 @@ static inline void *irqs_context(const struct vpci *v)
 
 /** INTx fired. Inside a section, takes no lock. */
 enum berth_irq_result vpci_line_fire(struct vpci *v);
-/** The gate has opened: a line that came up meanwhile is told if it still is. */
+/** The gate has opened: a line that came up, or was handled, meanwhile is told as it is now. */
 void vpci_line_recall(struct vpci *v);
 /** Tells the guest that its line is low, if it was told otherwise. */
 void vpci_line_drop(struct vpci *v);

@@ -14,12 +14,13 @@ static const char tag_guest_vfs[] = "guest VFs";
 struct wish {
     struct pcidev *pf;
     struct berth_domain *guest;
-    uint32_t generation;
-    unsigned count; /* of VFs; 0: none */
+    struct tenancy tenancy; /* of the PF, when it was written */
+    unsigned count;         /* of VFs; 0: none */
     bool decode;
     struct vf_layout layout;
     uint64_t base[BERTH_BAR_ROM], aperture[BERTH_BAR_ROM];
     struct sbdf at; /* of the PF, on the guest's bus */
+    int error;      /* what became of it */
 };
 
 /* ---- with the view of the PF ---- */
@@ -48,6 +49,8 @@ static void registers_settle(struct wish *w, struct vpci *v, unsigned at)
     if (!w->decode)
         control &= ~PCI_SRIOV_CONTROL_MSE;
     vpci_store(v, at + PCI_SRIOV_CONTROL, 2, control);
+    if (w->error)
+        vpci_complain(v, "VFs", w->error);
 }
 
 /* V6: false where the PF has another owner or generation than the write was for. */
@@ -61,7 +64,7 @@ static bool with_registers(struct wish *w, void (*run)(struct wish *, struct vpc
                      tag_guest_vfs, &section))
         return false;
     v = atomic_load_explicit(&w->pf->vpci, memory_order_acquire);
-    if (v && v->vfs && pcidev_generation(w->pf) == w->generation)
+    if (v && v->vfs && tenancy_holds(&w->tenancy, w->pf))
         at = vpci_cap_at(v, &vpci_cap_sriov);
     if (at) {
         lock_take(&v->lock);
@@ -145,12 +148,18 @@ static int vf_place(const struct wish *w, unsigned index)
 
 /* ---- all of them ---- */
 
+/* V6: whoever waits for the PF does not wait for the rest of its VFs, which are many. */
+static bool vfs_are_wanted(const struct wish *w)
+{
+    return tenancy_holds(&w->tenancy, w->pf) && !vfs_forbidden(w->pf);
+}
+
 static int vfs_make(const struct wish *w)
 {
-    int error = sriov_for_guest(w->pf, w->guest, w->count, NULL);
+    int error = sriov_for_guest(w->pf, &w->tenancy, w->count, NULL);
 
     for (unsigned i = 0; i < w->count && !error; i++)
-        error = vf_make(w, i);
+        error = vfs_are_wanted(w) ? vf_make(w, i) : -EBUSY;
     return error;
 }
 
@@ -172,7 +181,7 @@ static int vfs_decode(struct wish *w)
     if (!error)
         return 0;
     w->decode = false;
-    (void)vfs_place(w);
+    w->decode = vfs_place(w) != 0; /* what can't be unmapped still decodes */
     return error;
 }
 
@@ -182,27 +191,30 @@ static int vfs_follow(struct wish *w)
     int error;
 
     if (!w->count)
-        return vfs_give_back(w->pf, false, NULL);
+        return vfs_give_back(w->pf, &w->tenancy, false, NULL);
     if (there)
         return vfs_decode(w);
-    error = vfs_make(w);
+    error = berth_domain_address(w->pf, &w->at); /* its bus may have lost its number meanwhile */
+    if (!error)
+        error = vfs_make(w);
     if (!error)
         error = vfs_place(w);
     if (error)
-        (void)vfs_give_back(w->pf, false, NULL);
+        (void)vfs_give_back(w->pf, &w->tenancy, false, NULL);
     return error;
 }
 
 int vpci_vfs_apply(struct pcidev *pf, struct berth_domain *guest, uint32_t generation)
 {
-    struct wish w = {.pf = pf, .guest = guest, .generation = generation};
-    int error;
+    struct wish w = {.pf = pf,
+                     .guest = guest,
+                     .tenancy = {.guest = guest, .exact = true, .generation = generation}};
 
-    if (berth_domain_address(pf, &w.at) || !with_registers(&w, registers_look))
+    if (tenancy_holds(&w.tenancy, pf) && vfs_forbidden(pf))
+        return -EAGAIN;
+    if (!with_registers(&w, registers_look))
         return 0;
-    error = vfs_follow(&w);
-    if (error)
-        event_device(pf, BERTH_EVENT_VIEW, "VFs", error);
+    w.error = vfs_follow(&w);
     (void)with_registers(&w, registers_settle);
     return 0;
 }

@@ -102,8 +102,9 @@ struct vpci {
     uint16_t wished;     /* the decode bits that the guest has written; as they read: map.c */
     uint16_t stuck;      /* decode bits whose BARs could not be unmapped: not tried for ever */
     bool pf_places;      /* a VF whose BARs are where the guest's PF says (SR-IOV 1.1, 3.3.14) */
-    _Atomic uint32_t answering;     /* by BAR: decoded in the guest's view. Read without .lock */
-    _Atomic uint32_t power;         /* D-state that the hardware is in. The same */
+    _Atomic uint32_t answering; /* by BAR: decoded in the guest's view. Read without .lock */
+    _Atomic uint32_t power;     /* D-state that the hardware is in. The same */
+    _Atomic bool settling;      /* the hardware changes its D-state: it takes no access at all */
     const struct caps_found *found; /* while the view is being made: the device's lists (caps.h) */
     struct registers *asleep;       /* what the hardware loses in D3hot */
     struct vpci_irqs *irqs;         /* NULL: no interrupts */
@@ -216,6 +217,15 @@ void vpci_bars_init(struct vpci *v);
 uint32_t vpci_command(const struct vpci *v);
 /** Whether the device may be touched through its BARs now: D0 (M14). Decode of the host is on. */
 bool vpci_bars_answer(const struct vpci *v);
+/**
+ * After .power or .answering have changed: waits for those trapped accesses of this one device that
+ * have not seen it. With .lock. 0 or -ETIMEDOUT, where the host does not get on with one.
+ */
+int vpci_bars_drain(struct vpci *v);
+/** The same for reads of registers that are the hardware's, after .settling was set: while it
+ * changes its D-state it takes no access (PCI PM 1.2, 5.6.1), and the guest reads all ones. */
+int vpci_reads_drain(struct vpci *v);
+#define VPCI_DRAIN_NS 100000000u /* for either */
 
 /**
  * One step towards what command register and BARs say; with .lock, inside a section.
@@ -266,6 +276,9 @@ int vpci_irqs_restore(struct vpci *v);
 void vpci_irqs_reset(struct vpci *v);
 /** What the hardware's INTX_DISABLE has to be, after the guest's command register changed. */
 int vpci_intx_update(struct vpci *v);
+/** The guest has given the bus another number: a line that is high is so there. Inside a read-side
+ * section. */
+void vpci_line_moved(struct vpci *v);
 /** Whether the guest has this pin at all. */
 unsigned vpci_intx_pin(const struct vpci *v);
 
@@ -307,7 +320,8 @@ int vpci_caps_restore(struct vpci *v);
 
 /** One step of the operations that capabilities ask for; as vpci_decode_step(). */
 int vpci_power_step(struct vpci *v);
-/** Outside of any section and lock: creates, or gives back, the VFs that the guest asked for. */
+/** Outside of any section and lock: creates, or gives back, the VFs that the guest asked for.
+ * -EAGAIN: not while somebody takes the PF away, or resets it. */
 int vpci_vfs_apply(struct pcidev *pf, struct berth_domain *guest, uint32_t generation);
 
 /* ---- vcpu.c: operations ---- */

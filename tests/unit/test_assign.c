@@ -207,7 +207,7 @@ static void test_O2_no_bit_of_the_old_owner_is_left(void **state)
     assert_int_equal(rig_info(&rig, rig_nvme).faults, 1);
 
     assert_int_equal(rig_deassign(&rig, rig_nvme, vm.domain), 0);
-    assert_int_equal(rig_peek(&rig, rig_nvme, COMMAND, 2), command);
+    assert_int_equal(rig_peek(&rig, rig_nvme, COMMAND, 2), command | COMMAND_INTX_DISABLE);
     assert_int_equal(rig_info(&rig, rig_nvme).faults, 0);
 }
 

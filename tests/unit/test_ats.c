@@ -2,6 +2,8 @@
 /* Translations that devices keep themselves: when they may, and how they are flushed (M25, F41). */
 #include "tests/unit/rig.h"
 
+#include <pthread.h>
+#include <sched.h>
 #include <string.h>
 
 #include <berth/isolation.h>
@@ -282,6 +284,45 @@ static void test_F41_it_is_blocked_although_somebody_is_inside(void **state)
     assert_int_equal(rig_assign(&rig, rig_nvme, berth_machine_hwdom(rig.machine)), 0);
 }
 
+static _Atomic int visit; /* 1: somebody is inside, 2: and may go */
+
+static void *stay_inside(void *dev)
+{
+    struct pcidev_section section;
+
+    if (pcidev_enter(dev, "visitor", &section)) {
+        atomic_store(&visit, 1);
+        while (atomic_load(&visit) == 1)
+            sched_yield();
+        pcidev_exit(&section);
+    }
+    return NULL;
+}
+
+static void test_F41_who_stays_inside_keeps_what_reaches_nothing(void **state)
+{
+    struct pcidev *dev = rig_dev(&rig, rig_nvme);
+    pthread_t thread;
+
+    (void)state;
+    lend(rig_nvme);
+    assert_int_equal(sim_hang_on_flush(rig.sim, rig_nvme, true), 0);
+    atomic_store(&visit, 0);
+    assert_int_equal(pthread_create(&thread, NULL, stay_inside, dev), 0);
+    while (!atomic_load(&visit))
+        sched_yield();
+    assert_int_equal(berth_domain_flush(vm.domain, NULL), 0);
+    assert_true(rig_info(&rig, rig_nvme).broken);
+    rig_expect_owner(&rig, rig_nvme, "vm1"); /* until it is taken away, which waits for him */
+    assert_int_equal(enabled(), 0);
+    assert_int_not_equal(rig_dma(&rig, rig_nvme, PAGE).result, SIM_DMA_DOMAIN);
+    atomic_store(&visit, 2);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_int_equal(sim_hang_on_flush(rig.sim, rig_nvme, false), 0);
+    assert_int_equal(rig_deassign(&rig, rig_nvme, vm.domain), 0);
+    rig_put(dev);
+}
+
 /* X16: where not even blocking works, nobody may use the memory again. */
 static void test_X16_what_cannot_be_blocked_is_told(void **state)
 {
@@ -335,6 +376,7 @@ int main(void)
         TEST(test_X16_flush_reaches_those_that_have_it_and_no_others),
         TEST(test_F41_a_device_that_does_not_answer_breaks_alone),
         TEST(test_F41_it_is_blocked_although_somebody_is_inside),
+        TEST(test_F41_who_stays_inside_keeps_what_reaches_nothing),
         TEST(test_X16_what_cannot_be_blocked_is_told),
         TEST(test_C6_the_list_holds_the_device),
     };

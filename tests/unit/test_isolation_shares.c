@@ -1,26 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What cannot be kept apart (O4, M23, X30): pages of BARs, interrupt lines, paths without ACS, and
- * machines whose interrupts are not remapped (M32, X33).
+ * What cannot be kept apart (O4, X30): pages of BARs and interrupt lines; and machines whose
+ * interrupts are not remapped (M32, X33). Paths without ACS are in test_isolation_paths.c.
  */
 #include "tests/unit/rig.h"
 
-#include <string.h>
-
-#include "src/core/acs.h"
 #include "src/core/share.h"
 
 #define BAR2 0x18
 #define INTERRUPT_LINE 0x3c
 #define INTERRUPT_PIN 0x3d
 #define SHARED_PAGE 0x90000000u
-#define MSIX 0x11
-#define ACS 0x0d
 
 static struct rig rig;
 static struct rig_vm vm, vm2;
 static const struct sbdf first = {0, 0, 0x20}, second = {0, 0, 0x28};
-static rig_configure *also;
 
 static struct berth_domain *hwdom(void)
 {
@@ -39,7 +33,6 @@ static int begin(void **state)
     (void)state;
     rig_begin(&rig);
     mb_host_bridge(&rig.builder, at(0, 0, 0));
-    also = NULL;
     return 0;
 }
 
@@ -157,9 +150,30 @@ static void test_X30_pages_far_apart_are_two(void **state)
     }
     up(NULL);
     for (unsigned i = 0; i < 3; i++)
-        lent(at(0, 4 + i, 0), vm.domain);
+        lent(at(0, 4 + i, 0), i & 1 ? vm2.domain : vm.domain);
     for (unsigned i = 0; i < 3; i++) /* out of the middle, the end, the beginning of a chain */
         assert_int_equal(rig_remove(&rig, at(0, 4 + (i + 1) % 3, 0), PCIDEV_REMOVE_FORCE), 0);
+}
+
+/* The first one in the chain goes: those behind it are found as before. */
+static void test_X30_a_page_is_found_whatever_left_its_chain(void **state)
+{
+    struct capture_function *f;
+
+    (void)state;
+    for (unsigned i = 0; i < 3; i++) {
+        f = mb_rc_endpoint(&rig.builder, at(0, 4 + i, 0));
+        mb_bar(f, 2, MB_BAR_MEM64, 256);
+        mb_put(f, BAR2, 4, (SHARED_PAGE + 0x100 * i) | (mb_get(f, BAR2, 4) & 0xf));
+        mb_put(f, BAR2 + 4, 4, i ? 0x1000 : 0);
+    }
+    up(NULL);
+    assert_int_equal(rig_remove(&rig, at(0, 6, 0), PCIDEV_REMOVE_DEFAULT), 0);
+    lent(at(0, 5, 0), vm.domain);
+    assert_int_equal(rig_remove(&rig, at(0, 4, 0), PCIDEV_REMOVE_DEFAULT), 0);
+    berth_machine_settle(rig.machine);
+    assert_int_equal(rig_add(&rig, at(0, 6, 0)), 0);
+    rig_expect_owner(&rig, at(0, 6, 0), "quarantine"); /* the guest's page */
 }
 
 static void test_O4_bars_are_looked_at_when_a_device_is_lent(void **state)
@@ -258,8 +272,9 @@ static void test_X30_a_shared_line_has_one_owner(void **state)
 
 static bool intx_shared(struct sbdf sbdf)
 {
+    struct berth_refusal ignored = {.reason = BERTH_REASON_NONE};
     struct pcidev *dev = rig_dev(&rig, sbdf);
-    bool shared = device_intx_shared(dev);
+    bool shared = share_line(dev, dev->counted, &ignored);
 
     rig_put(dev);
     return shared;
@@ -286,197 +301,30 @@ static void test_X30_who_has_msi_is_lent_without_the_line(void **state)
     assert_true(intx_shared(first));
 }
 
-/* ---- paths ---- */
-
-static struct berth_iommu_ops groupless;
-
-static void without_groups(struct berth_machine_config *config)
+static void taken_back(struct sbdf sbdf, struct berth_domain *from)
 {
-    groupless = *config->iommu;
-    groupless.group = NULL;
-    config->iommu = &groupless;
-    if (also)
-        also(config);
+    assert_int_equal(rig_deassign(&rig, sbdf, from), 0);
+    rig_expect_owner(&rig, sbdf, "quarantine");
 }
 
-static void no_acs(struct capture_function *f)
-{
-    unsigned acs = mb_find_ext_cap(f, ACS);
-
-    assert_int_not_equal(acs, 0);
-    mb_put(f, acs + 4, 4, 0);
-}
-
-static const struct sbdf one = {0, 1, 0x00}, two = {0, 1, 0x01};
-
-static void test_M23_functions_of_a_card_need_acs(void **state)
+/* Who came first with INTx has the line: whoever needs it has to be of the same owner. */
+static void test_O4_a_line_in_use_is_not_lent_to_somebody_else(void **state)
 {
     (void)state;
-    mb_root_port(&rig.builder, at(0, 1, 0), 1, 1);
-    mb_endpoint(&rig.builder, one);
-    mb_endpoint(&rig.builder, two);
-    mb_root_port(&rig.builder, at(0, 2, 0), 2, 2);
-    mb_acs(mb_endpoint(&rig.builder, at(2, 0, 0)), 0x1d);
-    mb_acs(mb_endpoint(&rig.builder, at(2, 0, 1)), 0x1d);
-    up(without_groups);
-    refused(one, vm.domain, BERTH_REASON_SHARED_PATH, two, "hwdom");
-    assert_int_equal(rig.why.number, sbdf_key(one)); /* the slot that they are in */
-    lent(at(2, 0, 1), vm.domain);
-}
-
-static void test_M23_a_port_without_acs_leaks(void **state)
-{
-    (void)state;
-    no_acs(mb_root_port(&rig.builder, at(0, 1, 0), 1, 3));
-    mb_upstream_port(&rig.builder, at(1, 0, 0), 2, 3);
-    mb_downstream_port(&rig.builder, at(2, 0, 0), 3, 3);
-    mb_acs(mb_endpoint(&rig.builder, at(3, 0, 0)), 0x1d);
-    mb_acs(mb_endpoint(&rig.builder, at(3, 1, 0)), 0x1d);
-    mb_root_port(&rig.builder, at(0, 2, 0), 4, 4);
-    mb_endpoint(&rig.builder, at(4, 0, 0));
-    up(without_groups);
-    refused(at(3, 0, 0), vm.domain, BERTH_REASON_SHARED_PATH, at(3, 1, 0), "hwdom");
-    assert_int_equal(rig.why.number, sbdf_key(at(0, 1, 0)));
-    lent(at(4, 0, 0), vm.domain);
-}
-
-/* One port that turns requests round lets them into all the others. */
-static void test_M23_a_switch_is_as_tight_as_its_leakiest_port(void **state)
-{
-    (void)state;
-    mb_root_port(&rig.builder, at(0, 1, 0), 1, 4);
-    mb_upstream_port(&rig.builder, at(1, 0, 0), 2, 4);
-    mb_downstream_port(&rig.builder, at(2, 0, 0), 3, 3);
-    no_acs(mb_downstream_port(&rig.builder, at(2, 1, 0), 4, 4));
-    mb_endpoint(&rig.builder, at(3, 0, 0));
-    mb_endpoint(&rig.builder, at(4, 0, 0));
-    up(without_groups);
-    refused(at(3, 0, 0), vm.domain, BERTH_REASON_SHARED_PATH, at(4, 0, 0), "hwdom");
-    assert_int_equal(rig.why.number, sbdf_key(at(1, 0, 0)));
-    rig_quarantine(&rig, at(4, 0, 0));
-    lent(at(3, 0, 0), vm.domain);
-    refused(at(4, 0, 0), vm2.domain, BERTH_REASON_SHARED_PATH, at(3, 0, 0), "vm1");
-}
-
-static void test_M23_vfs_are_apart_from_one_another_and_their_pf(void **state)
-{
-    (void)state;
-    mb_root_port(&rig.builder, at(0, 1, 0), 1, 2);
-    mb_pf(&rig.builder, rig_pf, 4, 128, 2);
-    up(without_groups);
-    rig_add_vfs(&rig, 2);
-    lent(rig_vf(0), vm.domain);
-    lent(rig_vf(1), vm2.domain);
-}
-
-static void share_paths(struct berth_machine_config *config)
-{
-    config->policy.shared_groups = true;
-}
-
-static void test_M23_the_policy_may_allow_shared_paths(void **state)
-{
-    (void)state;
-    also = share_paths;
-    mb_root_port(&rig.builder, at(0, 1, 0), 1, 1);
-    mb_endpoint(&rig.builder, one);
-    mb_endpoint(&rig.builder, two);
-    up(without_groups);
-    lent(one, vm.domain);
-    lent(two, vm2.domain);
-}
-
-static void test_M05_a_bridge_that_comes_later_joins_what_is_behind_it(void **state)
-{
-    (void)state;
-    mb_pcie_pci_bridge(&rig.builder, at(0, 2, 0), 1, 1);
-    mb_pci_endpoint(&rig.builder, at(1, 1, 0));
-    mb_pci_endpoint(&rig.builder, at(1, 2, 0));
-    rig_up_empty(&rig, without_groups);
-    rig_vm_up(&rig, &vm, "vm1");
-    rig_vm_up(&rig, &vm2, "vm2");
-    assert_int_equal(rig_add(&rig, at(1, 1, 0)), 0);
-    assert_int_equal(rig_add(&rig, at(1, 2, 0)), 0);
-    assert_int_equal(rig_add(&rig, at(0, 2, 0)), 0);
-    refused(at(1, 1, 0), vm.domain, BERTH_REASON_SHARED_PATH, at(1, 2, 0), "hwdom");
-}
-
-/* A bit of everything, with and without ACS. */
-static void build_zoo(void)
-{
-    struct machine_builder *b = &rig.builder;
-
-    mb_root_port(b, at(0, 1, 0), 1, 1);
-    mb_endpoint(b, at(1, 0, 0));
-    mb_endpoint(b, at(1, 0, 1));
-    no_acs(mb_root_port(b, at(0, 2, 0), 2, 2));
-    mb_acs(mb_endpoint(b, at(2, 0, 0)), 0x1d);
-    mb_acs(mb_endpoint(b, at(2, 0, 1)), 0x1d);
-    mb_root_port(b, at(0, 3, 0), 3, 6);
-    mb_upstream_port(b, at(3, 0, 0), 4, 6);
-    mb_downstream_port(b, at(4, 0, 0), 5, 5);
-    no_acs(mb_downstream_port(b, at(4, 1, 0), 6, 6));
-    mb_endpoint(b, at(5, 0, 0));
-    mb_acs(mb_endpoint(b, at(5, 0, 1)), 0x0c);
-    mb_endpoint(b, at(6, 0, 0));
-    mb_acs(mb_endpoint(b, at(6, 0, 1)), 0x1d);
-    mb_root_port(b, at(0, 4, 0), 7, 8);
-    mb_pcie_pci_bridge(b, at(7, 0, 0), 8, 8);
-    mb_pci_endpoint(b, at(8, 0, 0));
-    mb_pci_endpoint(b, at(8, 1, 0));
-    mb_pci_bridge(b, at(0, 5, 0), 9, 10);
-    mb_pci_endpoint(b, at(9, 0, 0));
-    mb_pci_bridge(b, at(9, 1, 0), 10, 10);
-    mb_pci_endpoint(b, at(10, 0, 0));
-    mb_rc_endpoint(b, at(0, 6, 0));
-    mb_rc_endpoint(b, at(0, 6, 1));
-    mb_acs(mb_rc_endpoint(b, at(0, 6, 2)), 0x1d);
-    mb_rc_endpoint(b, at(0, 7, 0));
-    mb_root_port(b, at(0, 8, 0), 11, 12);
-    mb_vfs(b, mb_pf(b, at(11, 0, 0), 4, 128, 2), 3);
-}
-
-struct classes {
-    uint64_t path[64];
-    uint32_t group[64];
-    unsigned count;
-};
-
-static void collect_classes(struct classes *all)
-{
-    static const char tag[] = "classes";
-    struct pcidev *dev = pcidev_next(rig.machine, NULL, tag), *next;
-
-    for (; dev; dev = next) {
-        struct sbdf sbdf = pcidev_sbdf(dev);
-
-        if (device_has_contexts(dev)) {
-            assert_true(all->count < 64);
-            assert_int_equal(pcidev_group(dev, &all->group[all->count]), 0);
-            all->path[all->count++] = acs_path(dev);
-        }
-        next = pcidev_next(rig.machine, &sbdf, tag);
-        pcidev_put(dev, tag);
-    }
-}
-
-static void test_M23_the_core_finds_the_groups_that_the_iommu_tells(void **state)
-{
-    struct classes all = {.count = 0};
-    unsigned together = 0;
-
-    (void)state;
-    build_zoo();
+    on_line(first, 11, true);
+    on_line(second, 11, false);
     up(NULL);
-    collect_classes(&all);
-    for (unsigned i = 0; i < all.count; i++) {
-        for (unsigned k = 0; k < i; k++) {
-            assert_int_equal(all.path[i] == all.path[k], all.group[i] == all.group[k]);
-            together += all.path[i] == all.path[k];
-        }
-    }
-    assert_int_equal(all.count, 20);
-    assert_true(together > 5);
+    rig_quarantine(&rig, second);
+    lent(first, vm.domain);
+    refused(second, vm2.domain, BERTH_REASON_SHARED_LINE, first, "vm1");
+    refused(second, hwdom(), BERTH_REASON_SHARED_LINE, first, "vm1");
+    lent(second, vm.domain);
+    taken_back(first, vm.domain); /* it can do without */
+    taken_back(second, vm.domain);
+    lent(second, vm2.domain);
+    lent(first, vm.domain); /* and does */
+    taken_back(second, vm2.domain);
+    lent(second, hwdom());
 }
 
 /* ---- M32, X33 ---- */
@@ -547,19 +395,14 @@ int main(void)
         TEST(test_X30_the_policy_may_allow_shared_pages),
         TEST(test_X30_ports_and_whole_pages_are_not_shared),
         TEST(test_X30_pages_far_apart_are_two),
+        TEST(test_X30_a_page_is_found_whatever_left_its_chain),
         TEST(test_O4_bars_are_looked_at_when_a_device_is_lent),
         TEST(test_O4_a_newcomer_in_a_guests_page_goes_to_quarantine),
         TEST(test_O4_the_hypervisors_page_is_not_lent_either),
         TEST(test_O4_a_device_on_its_way_counts_for_both_owners),
         TEST(test_X30_a_shared_line_has_one_owner),
+        TEST(test_O4_a_line_in_use_is_not_lent_to_somebody_else),
         TEST(test_X30_who_has_msi_is_lent_without_the_line),
-        TEST(test_M23_functions_of_a_card_need_acs),
-        TEST(test_M23_a_port_without_acs_leaks),
-        TEST(test_M23_a_switch_is_as_tight_as_its_leakiest_port),
-        TEST(test_M23_vfs_are_apart_from_one_another_and_their_pf),
-        TEST(test_M23_the_policy_may_allow_shared_paths),
-        TEST(test_M05_a_bridge_that_comes_later_joins_what_is_behind_it),
-        TEST(test_M23_the_core_finds_the_groups_that_the_iommu_tells),
         TEST(test_X33_no_guest_without_interrupt_remapping),
         TEST(test_X33_remapping_has_to_be_on),
         TEST(test_X33_the_policy_may_allow_it),

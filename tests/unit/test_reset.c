@@ -246,6 +246,45 @@ static void test_M09_a_bus_reset_hits_those_that_nobody_uses(void **state)
     assert_int_equal(rig_peek(&rig, two_at, PCI_COMMAND, 2) & 2, 2);
 }
 
+/* C6, R2: whoever loses a device, by whatever way, hears of it and lets go of it. */
+static void test_O1_a_neighbour_that_does_not_come_back(void **state)
+{
+    (void)state;
+    assert_int_equal(rig_assign(&rig, two_at, vm.domain), 0);
+    rig_quarantine(&rig, three_at);
+    assert_int_equal(rig_assign(&rig, one_at, vm.domain), 0);
+    sim_hang_on_reset(rig.sim, two_at, true);
+    hung = true;
+    vm.withdrawn = vm.restored = 0;
+    assert_int_equal(rig_reset(&rig, one_at), 0);
+    rig_expect_owner(&rig, one_at, "vm1");
+    rig_expect_owner(&rig, two_at, "quarantine");
+    assert_true(rig_info(&rig, two_at).broken);
+    assert_int_equal(vm.withdrawn, 3); /* both of them; and again the one that stays away */
+    assert_int_equal(vm.restored, 1);
+    assert_int_equal(vm.crashed, 0);
+}
+
+static void test_O1_a_neighbour_that_its_guest_does_not_let_go_of(void **state)
+{
+    struct rig_state before;
+
+    (void)state;
+    assert_int_equal(rig_assign(&rig, two_at, vm.domain), 0);
+    rig_quarantine(&rig, three_at);
+    assert_int_equal(rig_assign(&rig, one_at, vm.domain), 0);
+    before = rig_remember(&rig, two_at);
+    vm.withdraw_error = -EBUSY;
+    assert_int_not_equal(rig_reset(&rig, one_at), 0);
+    vm.withdraw_error = 0;
+    rig_expect_owner(&rig, one_at, "vm1");
+    rig_expect_as_before(&rig, &before);
+    vm.withdrawn = vm.restored = 0;
+    assert_int_equal(rig_reset(&rig, one_at), 0);
+    assert_int_equal(vm.withdrawn, 2);
+    assert_int_equal(vm.restored, 2);
+}
+
 static void test_M09_somebody_inside_a_neighbour_is_waited_for(void **state)
 {
     struct pcidev *neighbour = rig_dev(&rig, two_at);
@@ -288,6 +327,8 @@ int main(void)
         TEST_BUS(test_M09_a_bus_reset_takes_neighbours_of_the_same_owner_along),
         TEST_BUS(test_M09_a_bus_reset_spares_the_neighbours_of_others),
         TEST_BUS(test_M09_a_bus_reset_hits_those_that_nobody_uses),
+        TEST_BUS(test_O1_a_neighbour_that_does_not_come_back),
+        TEST_BUS(test_O1_a_neighbour_that_its_guest_does_not_let_go_of),
         TEST_BUS(test_M09_somebody_inside_a_neighbour_is_waited_for),
         cmocka_unit_test_setup_teardown(
             test_K10_what_cannot_be_reset_is_not_lent_where_the_policy_says_so, setup_bus_required,

@@ -180,7 +180,7 @@ static void test_M46_a_link_that_the_guest_holds_down(void **state)
 /* M09: everything behind the port starts anew, one after the other. */
 static void test_M46_secondary_bus_reset(void **state)
 {
-    uint32_t first, second;
+    uint32_t last;
 
     (void)state;
     ports_view(1);
@@ -188,13 +188,12 @@ static void test_M46_secondary_bus_reset(void **state)
     assert_int_equal(rig_assign_at(&ports.rig, rig_nvme2, ports.guest, at(8, 0, 3)), 0);
     put(at(8, 0, 0), INTERRUPT_LINE, 1, 11);
     put(at(8, 0, 3), INTERRUPT_LINE, 1, 12);
-    first = rig_info(&ports.rig, rig_nvme).generation;
-    second = rig_info(&ports.rig, rig_nvme2).generation;
+    last = rig_info(&ports.rig, rig_nvme2).generation; /* of all */
     put(port_at(0), BRIDGE_CONTROL, 2, BUS_RESET);
     assert_false(is_there(at(8, 0, 0)));
     put(port_at(0), BRIDGE_CONTROL, 2, 0);
-    assert_int_equal(rig_info(&ports.rig, rig_nvme).generation, first + 1);
-    assert_int_equal(rig_info(&ports.rig, rig_nvme2).generation, second + 1);
+    assert_int_equal(rig_info(&ports.rig, rig_nvme).generation, last + 1);
+    assert_int_equal(rig_info(&ports.rig, rig_nvme2).generation, last + 2);
     assert_int_equal(get(at(8, 0, 0), INTERRUPT_LINE, 1), 0);
     assert_int_equal(get(at(8, 0, 3), INTERRUPT_LINE, 1), 0);
     assert_int_equal(slot_status(0), SLOT_PRESENT | SLOT_EVENTS);

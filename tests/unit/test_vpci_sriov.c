@@ -210,6 +210,45 @@ static void test_M45_bars_in_the_way_of_others(void **state)
     assert_int_equal(mapped(0) + mapped(1), 0);
 }
 
+static unsigned complaints(void)
+{
+    unsigned count = 0;
+
+    for (int i = -1; (i = rig_find_event(&lent.rig, i + 1, BERTH_EVENT_VIEW, "VFs")) >= 0;)
+        count++;
+    return count;
+}
+
+static void test_O6_a_guest_that_insists_is_heard_a_few_times(void **state)
+{
+    (void)state;
+    enable(1, VFE); /* a slot in which others may be */
+    assert_int_equal(rig_assign_at(&lent.rig, at(1, 0, 0), lent.guest, guest_vf(1)), 0);
+    lent_put(&lent, sriov + CONTROL, 2, 0);
+    for (unsigned i = 0; i < 40; i++)
+        enable(2, VFE);
+    assert_int_equal(complaints(), 16);
+}
+
+/* Where the way back is barred as well, the guest is told that they decode: it may try again. */
+static void test_V6_mse_reads_as_it_is(void **state)
+{
+    (void)state;
+    place();
+    enable(2, VFE);
+    lent.maps.fail_map = 2;
+    lent.maps.fail_unmap = 1;
+    lent.maps.fail_for_ever = true;
+    lent_put(&lent, sriov + CONTROL, 2, VFE | MSE);
+    assert_int_equal(control(), VFE | MSE);
+    assert_true(mapped(0) > 0);
+    assert_int_not_equal(rig_find_event(&lent.rig, 0, BERTH_EVENT_VIEW, "VFs"), -1);
+    lent.maps.fail_map = lent.maps.fail_unmap = 0;
+    lent_put(&lent, sriov + CONTROL, 2, VFE);
+    assert_int_equal(control(), VFE);
+    assert_int_equal(mapped(0) + mapped(1), 0);
+}
+
 /* A slot of the guest's bus is taken. */
 static void test_R7_a_vf_that_cannot_be_lent_takes_all_back(void **state)
 {
@@ -437,6 +476,8 @@ int main(void)
         TEST(test_M45_vfs_come_and_go),
         TEST(test_M45_mse_alone_moves_the_bars),
         TEST(test_M45_bars_in_the_way_of_others),
+        TEST(test_O6_a_guest_that_insists_is_heard_a_few_times),
+        TEST(test_V6_mse_reads_as_it_is),
         TEST(test_R7_a_vf_that_cannot_be_lent_takes_all_back),
         TEST(test_R7_sweep_of_failures),
         TEST(test_O2_deassign_takes_the_vfs_first),

@@ -428,6 +428,34 @@ static void test_V6_a_reset_of_a_device_that_has_left(void **state)
     assert_int_equal(pcidev_generation(dev), generation);
 }
 
+static void *reset_it(void *context)
+{
+    (void)context;
+    assert_int_equal(rig_reset(&rig, card), 0);
+    return NULL;
+}
+
+static void test_V6_a_reset_waits_for_a_transition(void **state)
+{
+    pthread_t thread;
+    int error;
+
+    (void)state;
+    assert_int_equal(berth_vcpu_config_write(&vcpu, vm.domain, seat, devctl(), 2, DEVCTL_FLR),
+                     -EAGAIN);
+    atomic_store(&vm.block, true);
+    assert_int_equal(pthread_create(&thread, NULL, reset_it, NULL), 0);
+    while (!atomic_load(&vm.blocking))
+        port_relax(100);
+    error = berth_vcpu_continue(&vcpu); /* until its deadline */
+    atomic_store(&vm.block, false);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_int_equal(error, -EAGAIN);
+    assert_true(vcpu.waiting);
+    (void)finish(&vcpu);
+    assert_int_equal(operations(), 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -451,6 +479,7 @@ int main(void)
         TEST(test_V6_a_transition_that_failed),
         TEST(test_M45_a_guests_flr_is_an_operation),
         TEST(test_V6_a_reset_of_a_device_that_has_left),
+        TEST(test_V6_a_reset_waits_for_a_transition),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

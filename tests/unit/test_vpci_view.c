@@ -76,6 +76,7 @@ static const struct berth_view_config unfit[] = {
     {.port_count = BERTH_PORTS_MAX + 1},
     {.piece_size = 1},
     {.piece_size = 0x1800},
+    {.piece_size = BERTH_PIECE_MAX + BERTH_PAGE_SIZE},
     {.window_count = 1},
     {.windows = empty, .window_count = COUNT(empty)},
     {.windows = wrapped, .window_count = COUNT(wrapped)},
