@@ -36,6 +36,9 @@ static void set_bits(struct sim_function *f, unsigned reg, uint32_t bits)
 static void note_at_function(struct sim_function *f, enum sim_error_kind kind)
 {
     pthread_mutex_lock(&f->lock);
+    if (kind == SIM_ERROR_NONFATAL && !f->pf) /* nobody completed its request, and it said so */
+        set_bits(f, PCI_COMMAND,
+                 sim_high(PCI_STATUS_REC_MASTER_ABORT | PCI_STATUS_SIG_SYSTEM_ERROR));
     if (f->at[SIM_CAP_PCIE])
         set_bits(f, f->at[SIM_CAP_PCIE] + (unsigned)PCI_EXP_DEVCTL, sim_high(traces[kind].device));
     if (f->at[SIM_CAP_AER])
