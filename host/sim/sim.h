@@ -238,7 +238,7 @@ struct sim_counters {
     uint64_t claims;            /* claims that are out now */
     uint64_t attach_gaps; /* X04: attach ops that found the context cleared, by a detach since which
                              the device's claim has not changed hands */
-    uint64_t ats_enabled;         /* functions that may use ATS now (M25) */
+    uint64_t ats_enabled; /* functions that may use ATS now (M25) */
     uint64_t spaces_freed_in_use; /* O5: destroyed while a context or a cache referred to them */
 };
 void sim_counters(struct sim *sim, struct sim_counters *counters);

@@ -95,7 +95,7 @@ struct sim_function {
     _Atomic bool present;    /* plugged in */
     _Atomic bool hang_on_reset;
     _Atomic bool hang_on_flush;
-    _Atomic bool ats; /* the IOMMU believes what it has translated itself */
+    _Atomic bool ats;            /* the IOMMU believes what it has translated itself */
     _Atomic bool failed;         /* a fatal error: its BARs do not answer until it is reset */
     _Atomic bool contained;      /* of a port: holds what is behind it in reset */
     _Atomic uint64_t answers_at; /* 0: now; else the time from which on it does */
