@@ -25,12 +25,10 @@ static void inject(void *context, struct pcidev *dev, unsigned vector,
 static void intx(void *context, struct sbdf at, unsigned pin, bool asserted)
 {
     struct irq_rig *ir = context;
-
-    void (*telling)(void) = ir->telling;
+    void (*telling)(void) = atomic_exchange(&ir->telling, NULL);
 
     assert_int_equal(pin, 1);
     (void)at;
-    ir->telling = NULL;
     if (telling)
         telling();
     atomic_store(&ir->line, asserted);

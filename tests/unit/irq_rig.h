@@ -50,7 +50,7 @@ struct irq_rig {
     /* called in the middle of transitions, when the guest's VMM lets go */
     void (*during)(struct irq_rig *ir);
     /* called once, when the guest's VMM is told of its line, before that has an effect */
-    void (*telling)(void);
+    void (*_Atomic telling)(void);
     int withdraw_error; /* and then it does not */
 };
 
