@@ -258,6 +258,15 @@ static const struct step add_steps[] = {
     {"check machine", add_check_machine, NULL},
 };
 
+/* Whoever pulled it before it could be found had nobody to tell (A4). */
+static void add_look_again(struct transition *t)
+{
+    bool answers;
+
+    if (!registers_answer(t->dev, &answers) && !answers)
+        pcidev_vanished(t->dev);
+}
+
 static int add_run(struct transition *t)
 {
     int error = transition_begin(t);
@@ -267,10 +276,12 @@ static int add_run(struct transition *t)
     error = TRANSITION_RUN(t, add_steps);
     topology_leave_above(&t->above);
     atomic_store(&t->dev->state, error ? PCIDEV_REMOVED : PCIDEV_PRESENT);
-    if (error)
+    if (error) {
         atomic_fetch_or(&t->dev->gate, GATE_SHUT);
-    else
+    } else {
+        add_look_again(t);
         step_reopen(t);
+    }
     if (!error && device_is_bridge(t->dev)) /* it may have come later than they (M05) */
         share_update_behind(t->dev);
     return transition_end(t, error);

@@ -298,6 +298,29 @@ static void test_M12_words_are_never_null(void **state)
 #endif
 }
 
+/* A card that is pulled while it is added cannot be named to the core by whoever pulls it. */
+static void test_A4_what_is_pulled_while_it_is_added_is_known_to_be_gone(void **state)
+{
+    unsigned added_gone = 0, nth = 0;
+
+    (void)state;
+    do {
+        assert_int_equal(rig_remove(&rig, on(1), PCIDEV_REMOVE_DEFAULT), 0);
+        assert_int_equal(sim_vanish_after(rig.sim, on(1), ++nth), 0);
+        if (!rig_add(&rig, on(1)) && !sim_present(rig.sim, on(1))) {
+            assert_true(rig_info(&rig, on(1)).disconnected);
+            added_gone++;
+        }
+        if (sim_present(rig.sim, on(1)))
+            break;
+        assert_int_equal(sim_return(rig.sim, on(1)), 0);
+        if (!rig_has(&rig, on(1)))
+            assert_int_equal(rig_add(&rig, on(1)), 0);
+    } while (nth < 1000);
+    assert_true(added_gone > 0);
+    assert_int_equal(sim_vanish_after(rig.sim, on(1), 0), 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -315,6 +338,7 @@ int main(void)
         TEST(test_C5_the_others_are_named_in_debug_builds),
         TEST(test_C5_many_tags_are_not_lost),
         TEST(test_M12_words_are_never_null),
+        TEST(test_A4_what_is_pulled_while_it_is_added_is_known_to_be_gone),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
