@@ -75,7 +75,7 @@ void bench_report(struct bench *bench, const char *name, json_t *params,
     const struct bench_figure *figure = bench_figure_find(name);
     json_t *entry;
 
-    if (!bench_wants(bench, name)) {
+    if (!figure || !bench_wants(bench, name)) {
         json_decref(params);
         return;
     }

@@ -99,10 +99,11 @@ static unsigned holders_without_us(struct berth_holder *list, unsigned count)
 static int refs_done(struct call *call, struct pcidev *dev)
 {
     struct berth_holder list[BERTH_HOLDERS_MAX], inside[BERTH_HOLDERS_MAX];
-    unsigned count = holders_without_us(list, pcidev_holders(dev, list, BERTH_HOLDERS_MAX));
+    unsigned count = pcidev_holders(dev, list, BERTH_HOLDERS_MAX);
     unsigned sections = pcidev_sections(dev, inside, BERTH_HOLDERS_MAX);
     unsigned total = 0;
 
+    count = holders_without_us(list, count);
     for (unsigned i = 0; i < count; i++)
         total += list[i].count;
     return call_done(call, json_pack("{s:o, s:i, s:o, s:o}", "device", shape_sbdf(pcidev_sbdf(dev)),

@@ -121,11 +121,12 @@ static json_t *device_identity(struct names *names, const struct pcidev_info *in
 
 static json_t *device_state(const struct pcidev_info *info)
 {
-    return json_pack("{s:s, s:o, s:s, s:I, s:s, s:I, s:I, s:I, s:I}", "state",
+    return json_pack("{s:s, s:o, s:s, s:I, s:s, s:I, s:I, s:I, s:I, s:I}", "state",
                      pcidev_state_name(info->state), "flags", device_flags(info), "owner",
                      info->owner, "owner_id", (json_int_t)info->owner_id, "owner_kind",
                      berth_domain_kind_name(info->owner_kind), "generation",
-                     (json_int_t)info->generation, "faults", (json_int_t)info->faults, "references",
+                     (json_int_t)info->generation, "faults", (json_int_t)info->faults,
+                     "dropped_writes", (json_int_t)info->dropped, "references",
                      (json_int_t)info->references, "children", (json_int_t)info->children);
 }
 

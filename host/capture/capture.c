@@ -122,7 +122,9 @@ int capture_builder_finish(struct capture_builder *builder, struct capture *capt
     }
     builder_permute(builder);
     exact = reallocarray(builder->functions, builder->count, sizeof(*exact));
-    capture->functions = exact ? exact : builder->functions;
+    if (exact)
+        builder->functions = exact;
+    capture->functions = builder->functions;
     capture->count = builder->count;
     builder->functions = NULL;
     builder->count = 0;

@@ -260,6 +260,14 @@ static struct cache_entry *entry_of(struct sim_context *c, uint64_t address)
     return c->cache ? &c->cache[address >> PAGE_SHIFT & (CACHE_ENTRIES - 1)] : NULL;
 }
 
+/* ATS: the device has the page, and asks nobody before it uses it (PCIe 10.1). */
+static bool is_kept_by_device(const struct sim_context *c, const struct cache_entry *entry,
+                              enum sim_dma_result now)
+{
+    return now == SIM_DMA_FAULT && entry->kind == SIM_DMA_DOMAIN && c->owner &&
+           atomic_load(&c->owner->ats);
+}
+
 /* The space whose translation is used; *@result says where it leads. */
 static struct sim_space *translate(struct sim_context *c, uint64_t address, bool write,
                                    enum sim_dma_result *result)
@@ -268,6 +276,8 @@ static struct sim_space *translate(struct sim_context *c, uint64_t address, bool
 
     if (entry && entry->space && entry->page == address >> PAGE_SHIFT) {
         *result = sim_space_translate(entry->space, address, write);
+        if (is_kept_by_device(c, entry, *result))
+            *result = entry->kind;
         if (*result == entry->kind)
             return entry->space;
         drop_entry(entry); /* mapped or unmapped meanwhile, or not for writing: ask the tables */

@@ -160,6 +160,11 @@ struct sim_dma {
  * @fault is reported to the callback of sim_on_fault(). */
 int sim_dma(struct sim *sim, struct sbdf rid, uint64_t address, bool write, uint64_t data,
             struct sim_dma *result);
+/** A VMM takes one page of its guest's memory back: it is not mapped in @space
+ * (berth_domain_space()) any more. One page per space: the one that was taken before is back. A
+ * device that may use ATS goes on using what it has translated until it is flushed; that is not
+ * counted as stale. */
+void sim_take_page(void *space, uint64_t address);
 void sim_on_fault(struct sim *sim, void (*fault)(void *context, struct sbdf rid), void *context);
 
 enum sim_irq_result {

@@ -376,6 +376,7 @@ struct sim_space {
     pthread_mutex_t lock; /* the regions, the memory */
     struct berth_reserved *regions;
     unsigned count, room;
+    uint64_t taken;                    /* a page that is not mapped, + 1; 0: there is none */
     struct sim_memory memory;          /* of a domain */
     uint64_t *scratch;                 /* one page */
     _Atomic uint32_t contexts, cached; /* contexts and cache entries that refer to it */

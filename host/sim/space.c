@@ -96,6 +96,15 @@ int sim_op_unmap(void *iommu, void *space, const struct berth_reserved *region)
     return error;
 }
 
+void sim_take_page(void *space, uint64_t address)
+{
+    struct sim_space *s = space;
+
+    pthread_mutex_lock(&s->lock);
+    s->taken = address / PAGE + 1;
+    pthread_mutex_unlock(&s->lock);
+}
+
 /* ---- life ---- */
 
 int sim_op_space_create(void *iommu, enum berth_space_kind kind, uint32_t id, void **space)
@@ -164,7 +173,8 @@ static enum sim_dma_result translate_locked(const struct sim_space *s, uint64_t 
         return write && !region->writable ? SIM_DMA_FAULT : SIM_DMA_RESERVED;
     switch (s->kind) {
     case BERTH_SPACE_DOMAIN:
-        return address < DOMAIN_END ? SIM_DMA_DOMAIN : SIM_DMA_FAULT;
+        return address < DOMAIN_END && address / PAGE + 1 != s->taken ? SIM_DMA_DOMAIN
+                                                                      : SIM_DMA_FAULT;
     case BERTH_SPACE_SCRATCH:
         return SIM_DMA_SCRATCH;
     default:

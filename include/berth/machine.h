@@ -148,7 +148,7 @@ struct berth_request {
  * @machine  receives the machine; the caller owns it
  *
  * Returns 0, -ENOMEM, -EINVAL (no host, an unusable phantom override), or what the IOMMU said to
- * the spaces it was asked for. Context: may sleep.
+ * the spaces it was asked for (-EOPNOTSUPP: scratch pages, and it has none). Context: may sleep.
  */
 int berth_machine_create(const struct berth_machine_config *config, struct berth_machine **machine)
     __attribute__((warn_unused_result));

@@ -337,6 +337,7 @@ struct pcidev_info {
     uint32_t generation; /* another one with each owner and reset (V6) */
     uint32_t faults;     /* in a row, O6 */
     uint32_t corrected;  /* errors, since it was lent for the first time (M13) */
+    uint32_t dropped;    /* config writes of its guest that met no register (K12) */
     uint32_t references;
     uint32_t children; /* VFs or devices behind a bridge */
     unsigned rid_count;

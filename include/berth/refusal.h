@@ -69,6 +69,7 @@ enum berth_reason {
     BERTH_REASON_SHARED_GROUP,    /* O4: in one isolation group with another owner's device */
     BERTH_REASON_SHARED_PATH,     /* O4: no ACS between it and another owner's device */
     BERTH_REASON_SHARED_PAGE,     /* O4: BARs in one page with another owner's device */
+    BERTH_REASON_OVER_HIDDEN,     /* O4: a BAR over one of a hidden device */
     BERTH_REASON_SHARED_LINE,     /* O4: its only interrupt is a line of another owner's device */
     BERTH_REASON_NO_INTX,         /* O4: it is lent, but without the line that others use */
     BERTH_REASON_GROUP_SIZE,      /* M23: more devices than one transaction takes */

@@ -193,9 +193,10 @@ void berth_vcpu_stop(struct berth_vcpu *vcpu);
  *
  * @length  1, 2, 4 or 8
  *
- * Returns 0; -ENOENT (no BAR of the guest is there) or -EINVAL (another length), with @value not
- * written. A BAR whose device is gone, resetting or powered down reads all ones and drops the write
- * (K09); so does the part of an access that is outside of all BARs.
+ * Returns 0; -ENOENT (no BAR of the guest is there, or no longer; *@value is all ones) or -EINVAL
+ * (another length; @value is not written). A BAR whose device is gone, resetting or powered down
+ * reads all ones and drops the write (K09); so does the part of an access that is outside of all
+ * BARs.
  * Context: any; table and PBA of MSI-X take the lock of the device.
  */
 int berth_domain_mmio_read(struct berth_domain *domain, uint64_t address, unsigned length,

@@ -112,19 +112,12 @@ uint64_t acs_path(struct pcidev *dev)
     uint64_t path = slot_of(dev);
     struct sbdf at = dev->sbdf;
     struct pcidev *bridge;
-    bool upwards = true;
 
-    while (upwards && (bridge = topology_bridge(dev->machine, at, tag_acs))) {
+    while ((bridge = topology_bridge(dev->machine, at, tag_acs))) {
         if (leaks_here(dev, bridge))
             path = slot_of(bridge);
-        upwards = bridge->sbdf.bus < at.bus; /* junk could make it a loop */
         at = bridge->sbdf;
         pcidev_put(bridge, tag_acs);
     }
     return path;
-}
-
-struct sbdf acs_path_sbdf(uint64_t path)
-{
-    return sbdf_from_key((uint32_t)path);
 }

@@ -21,7 +21,4 @@ int acs_enable(struct pcidev *dev, uint16_t *before);
  */
 uint64_t acs_path(struct pcidev *dev);
 
-/** The address in such a name: of the function, of the slot's function 0, or of the bridge. */
-struct sbdf acs_path_sbdf(uint64_t path);
-
 #endif

@@ -86,7 +86,7 @@ static int add_unlink_pf(struct transition *t)
     return 0;
 }
 
-static int add_probe(struct transition *t)
+static int add_probe(struct transition *t) REQUIRES(t->dev->lock)
 {
     int error = probe_traits(t, &t->dev->traits);
 
@@ -125,7 +125,7 @@ static int add_errata(struct transition *t)
 }
 
 /* Next to what a guest has a part in a new device comes by way of the quarantine (O4). */
-static int add_isolate(struct transition *t)
+static int add_isolate(struct transition *t) REQUIRES(t->dev->lock)
 {
     struct berth_refusal ignored = {.reason = BERTH_REASON_NONE};
     int error = device_has_contexts(t->dev) ? share_join(t->dev) : 0;
@@ -152,12 +152,12 @@ static int add_phantoms(struct transition *t)
     return device_has_contexts(t->dev) ? phantom_yield(t->dev, &t->why) : 0;
 }
 
-static int add_stake(struct transition *t)
+static int add_stake(struct transition *t) REQUIRES(t->dev->lock)
 {
     return device_has_contexts(t->dev) ? rids_stake(t->dev, &t->why) : 0;
 }
 
-static int add_unstake(struct transition *t)
+static int add_unstake(struct transition *t) REQUIRES(t->dev->lock)
 {
     if (t->lost)
         rids_contain(t->dev);
@@ -165,11 +165,12 @@ static int add_unstake(struct transition *t)
     return 0;
 }
 
-static int add_detach(struct transition *t)
+static int add_detach(struct transition *t) REQUIRES(t->dev->lock)
 {
     return rids_move(t->dev, NULL, &t->why, &t->lost);
 }
 
+/* Those above a device have lower numbers each: whoever walks up cannot be led round in a loop. */
 static int add_bridge_map(struct transition *t)
 {
     struct pcidev *dev = t->dev;

@@ -5,6 +5,7 @@
 #include "src/core/ats.h"
 #include "src/core/bars.h"
 #include "src/core/eligible.h"
+#include "src/core/overlap.h"
 #include "src/core/rebar.h"
 #include "src/core/recover.h"
 #include "src/core/seam.h"
@@ -30,21 +31,21 @@ static int assign_leave(struct transition *t)
 }
 
 /* A guest can't move them, and what it has made smaller goes back with the device. */
-static int assign_find_bars(struct transition *t)
+static int assign_find_bars(struct transition *t) REQUIRES(t->dev->lock)
 {
     int error;
 
     if (domain_is_guest(t->from))
         return 0;
     error = bars_refresh(t->dev);
-    return error ? error : bars_resize(t->dev);
+    return error ? error : bars_resize(t->dev, &t->lost);
 }
 
 /*
  * Who gains a device counts from here on, who loses it until the end: nobody can slip in between
  * while the way back may still be needed. Nobody moves its BARs any more.
  */
-static int assign_isolate(struct transition *t)
+static int assign_isolate(struct transition *t) REQUIRES(t->dev->lock)
 {
     int error;
 
@@ -53,6 +54,8 @@ static int assign_isolate(struct transition *t)
     error = assign_find_bars(t);
     if (!error)
         error = share_update(t->dev);
+    if (!error && domain_is_guest(t->to))
+        error = overlap_check(t->dev, &t->why);
     return error ? error : share_reserve(t->dev, t->from, t->to, &t->why);
 }
 
@@ -62,7 +65,7 @@ static int assign_unisolate(struct transition *t)
     return 0;
 }
 
-static int assign_clean(struct transition *t)
+static int assign_clean(struct transition *t) REQUIRES(t->dev->lock)
 {
     int error = step_clean(t);
 
@@ -121,7 +124,7 @@ void assign_commit(struct transition *t)
     dependents_drop(&t->to->entering);
 }
 
-static int move_owner(struct transition *t)
+static int move_owner(struct transition *t) REQUIRES(t->dev->lock)
 {
     int error = TRANSITION_RUN(t, assign_steps);
 
@@ -199,7 +202,7 @@ static int deassign_check(struct transition *t, const struct berth_domain *from)
  * O3: quarantine, unless somebody has said otherwise in so many words (X02), and even then where
  * the guest keeps something that can't be kept apart from this device.
  */
-static struct berth_domain *deassign_target(struct transition *t)
+static struct berth_domain *deassign_target(struct transition *t) REQUIRES(t->dev->lock)
 {
     struct berth_domain *hwdom = t->machine->hwdom;
     struct berth_refusal ignored = {.reason = BERTH_REASON_NONE};

@@ -11,7 +11,7 @@ int deassign_from(struct pcidev *dev, struct berth_domain *from,
 /** The steps of every change of owner, and their commit, which cannot fail. */
 extern const struct step assign_steps[];
 extern const unsigned assign_step_count;
-void assign_commit(struct transition *t);
+void assign_commit(struct transition *t) REQUIRES(t->dev->lock);
 
 /** Whether @request allows a device to be lent to @to. 0, or the refusal is in @why. */
 int assign_permit(struct pcidev *dev, const struct berth_domain *to, enum berth_operation op,

@@ -10,7 +10,8 @@ static const char tag_flush[] = "flush";
 
 /* ---- the list of a domain ---- */
 
-static void list_add(struct berth_domain *domain, struct pcidev *dev)
+static void list_add(struct berth_domain *domain, struct pcidev *dev) REQUIRES(dev->lock)
+    EXCLUDES(domain->lock)
 {
     lock_take(&domain->lock);
     dev->ats_next = domain->ats;
@@ -23,7 +24,7 @@ static void list_add(struct berth_domain *domain, struct pcidev *dev)
     device_hold(dev, HOLD_ATS);
 }
 
-static void list_drop(struct pcidev *dev)
+static void list_drop(struct pcidev *dev) REQUIRES(dev->lock)
 {
     struct berth_domain *domain = dev->ats_domain;
 
@@ -62,7 +63,7 @@ static int device_side(struct pcidev *dev, bool on)
 }
 
 /* All requester ids, or none. */
-static int iommu_side(struct pcidev *dev, bool on)
+static int iommu_side(struct pcidev *dev, bool on) REQUIRES(dev->lock)
 {
     int error = 0;
     unsigned i;
@@ -160,7 +161,7 @@ void ats_contain(struct pcidev *dev)
 
 /* ---- flush ---- */
 
-static int flush_rids(struct pcidev *dev)
+static int flush_rids(struct pcidev *dev) REQUIRES(dev->lock)
 {
     int error = 0;
 
@@ -174,7 +175,7 @@ static int flush_rids(struct pcidev *dev)
     return error;
 }
 
-static bool is_blocked(struct pcidev *dev)
+static bool is_blocked(struct pcidev *dev) REQUIRES(dev->lock)
 {
     for (unsigned i = 0; i < dev->rid_count; i++) {
         struct rid_entry *entry = dev->rids[i].entry;

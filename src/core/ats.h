@@ -13,12 +13,12 @@
 #include "src/core/transition.h"
 
 /** Steps: off before the contexts move, on after they have. */
-int step_ats_off(struct transition *t);
-int step_ats_back(struct transition *t);
-int step_ats_on(struct transition *t);
-int step_ats_undo(struct transition *t);
+int step_ats_off(struct transition *t) REQUIRES(t->dev->lock);
+int step_ats_back(struct transition *t) REQUIRES(t->dev->lock);
+int step_ats_on(struct transition *t) REQUIRES(t->dev->lock);
+int step_ats_undo(struct transition *t) REQUIRES(t->dev->lock);
 
 /** Off as far as that works, for a device that is lost. Inside a section. */
-void ats_contain(struct pcidev *dev);
+void ats_contain(struct pcidev *dev) REQUIRES(dev->lock);
 
 #endif

@@ -185,17 +185,24 @@ static int read_masks(struct pcidev *dev, const struct window *w, struct probe *
     return error;
 }
 
+/* All of them, whatever one says. */
 static int put_back(struct pcidev *dev, const struct window *w, const struct probe *p)
 {
     int error = 0;
 
-    for (unsigned i = 0; i < bar_count(w) && !error; i++)
-        error = seam_write(dev, bar_register(w, i), 4, p->value[i]);
+    for (unsigned i = 0; i < bar_count(w); i++) {
+        int failed = seam_write(dev, bar_register(w, i), 4, p->value[i]);
+
+        error = error ? error : failed;
+    }
     return error;
 }
 
-/* With decode off: nothing answers at the addresses that come up meanwhile. */
-static int window_size(struct pcidev *dev, const struct window *w, struct bar_set *set)
+/*
+ * With decode off: nothing answers at the addresses that come up meanwhile. *@lost: it failed, and
+ * the addresses could not be put back.
+ */
+static int window_size(struct pcidev *dev, const struct window *w, struct bar_set *set, bool *lost)
 {
     struct probe p = {.value = {0}};
     int error = read_values(dev, w, &p);
@@ -203,14 +210,14 @@ static int window_size(struct pcidev *dev, const struct window *w, struct bar_se
     if (error)
         return error;
     error = read_masks(dev, w, &p);
-    if (error)
-        (void)put_back(dev, w, &p);
-    else
+    if (!error)
         decode(&p, w, set);
+    else if (put_back(dev, w, &p))
+        *lost = true;
     return error;
 }
 
-static int own_size(struct pcidev *dev)
+static int own_size(struct pcidev *dev, bool *lost) REQUIRES(dev->lock)
 {
     uint32_t command;
     int error = seam_read(dev, PCI_COMMAND, 2, &command);
@@ -220,16 +227,16 @@ static int own_size(struct pcidev *dev)
         error = seam_write(dev, PCI_COMMAND, 2, command & ~DECODE);
     if (error)
         return error;
-    error = window_size(dev, &own_window, &dev->bars);
+    error = window_size(dev, &own_window, &dev->bars, lost);
     if (command & DECODE)
         back = seam_write(dev, PCI_COMMAND, 2, command);
-    if (back) /* whoever is told that it failed finds it as it was, if that can be had */
-        (void)seam_write(dev, PCI_COMMAND, 2, command);
+    if (back && seam_write(dev, PCI_COMMAND, 2, command))
+        *lost = true;
     return error ? error : back;
 }
 
 /* Addresses alone, for devices that nobody may write to (M07): the sizes stay unknown. */
-static int own_look(struct pcidev *dev)
+static int look_at_own(struct pcidev *dev, struct bar_set *set)
 {
     struct probe p = {.value = {0}};
     int error = read_values(dev, &own_window, &p);
@@ -237,7 +244,7 @@ static int own_look(struct pcidev *dev)
     for (unsigned i = 0; i <= LAST_BAR && !error; i++) {
         if (p.value[i] == ALL_ONES || is_io(p.value[i]) || (is_wide(p.value[i]) && i == LAST_BAR))
             continue;
-        dev->bars.address[i] = bar_address(&p, i);
+        set->address[i] = bar_address(&p, i);
         i += is_wide(p.value[i]);
     }
     return error;
@@ -255,7 +262,7 @@ static uint32_t vf_index(const struct pcidev *vf)
 }
 
 /* SR-IOV 1.1, 3.3.14: the VFs' BARs follow one another, from the address in the PF. */
-static void vf_place(struct pcidev *vf)
+static void vf_place(struct pcidev *vf) REQUIRES(vf->lock)
 {
     const struct bar_set *all = vf->pf->vf_bars;
 
@@ -269,7 +276,7 @@ static void vf_place(struct pcidev *vf)
     }
 }
 
-int bars_latch_vfs(struct pcidev *pf)
+int bars_latch_vfs(struct pcidev *pf, bool *lost)
 {
     const struct window w = vf_window(pf);
     int error;
@@ -278,7 +285,7 @@ int bars_latch_vfs(struct pcidev *pf)
         pf->vf_bars = port_alloc(sizeof(*pf->vf_bars));
     if (!pf->vf_bars)
         return -ENOMEM;
-    error = window_size(pf, &w, pf->vf_bars);
+    error = window_size(pf, &w, pf->vf_bars, lost);
     for (unsigned i = 0; i <= LAST_BAR; i++) /* memory is all that there is for VFs */
         if (error || pf->vf_bars->flags[i] & BAR_SET_IO)
             forget(pf->vf_bars, i);
@@ -301,7 +308,7 @@ static int ask_host(struct pcidev *dev, struct bar_set *set)
         struct berth_bar bar = {0};
 
         error = seam_bar_find(dev, i, &bar);
-        if (error || (bar.wide && i >= LAST_BAR)) {
+        if (error || (bar.wide && i >= LAST_BAR) || (bar.io && dev->pf)) { /* SR-IOV 1.1, 3.3.14 */
             forget(set, i);
             continue;
         }
@@ -314,7 +321,7 @@ static int ask_host(struct pcidev *dev, struct bar_set *set)
     return error;
 }
 
-static int latch_own(struct pcidev *dev)
+static int latch_own(struct pcidev *dev, bool *lost) REQUIRES(dev->lock)
 {
     if (ask_host(dev, &dev->bars) == 0)
         return 0;
@@ -322,25 +329,26 @@ static int latch_own(struct pcidev *dev)
     if (dev->pf)
         vf_place(dev);
     else if (dev->traits.reservation != BERTH_RESERVE_NONE)
-        return own_look(dev);
+        return look_at_own(dev, &dev->bars);
     else
-        return own_size(dev);
+        return own_size(dev, lost);
     return 0;
 }
 
 int bars_latch(struct pcidev *dev)
 {
+    bool ignored; /* nobody has the device, or nobody gets it back from this */
     int error = 0;
 
     if (has_bars(dev) && !(dev->traits.errata & PCIDEV_ERRATUM_JUNK_BARS))
-        error = latch_own(dev);
+        error = latch_own(dev, &ignored);
     if (error || !dev->traits.cap[CAP_SRIOV] || dev->pf || atomic_load(&dev->enabled_vfs) ||
         dev->traits.reservation != BERTH_RESERVE_NONE)
         return error;
-    return bars_latch_vfs(dev);
+    return bars_latch_vfs(dev, &ignored);
 }
 
-static int refresh_own(struct pcidev *dev)
+static int refresh_own(struct pcidev *dev) REQUIRES(dev->lock)
 {
     struct probe p = {.value = {0}};
     int error = read_values(dev, &own_window, &p);
@@ -349,6 +357,15 @@ static int refresh_own(struct pcidev *dev)
         if (dev->bars.shift[i] && p.value[i] != ALL_ONES)
             dev->bars.address[i] = bar_address(&p, i);
     return error;
+}
+
+int bars_look(struct pcidev *dev, struct bar_set *set)
+{
+    memset(set, 0, sizeof(*set));
+    if (!has_bars(dev) || dev->traits.errata & PCIDEV_ERRATUM_JUNK_BARS || ask_host(dev, set) == 0)
+        return 0;
+    memset(set, 0, sizeof(*set));
+    return look_at_own(dev, set);
 }
 
 int bars_refresh(struct pcidev *dev)
@@ -366,7 +383,7 @@ int bars_refresh(struct pcidev *dev)
     return 0;
 }
 
-int bars_resize(struct pcidev *dev)
+int bars_resize(struct pcidev *dev, bool *lost)
 {
     struct bar_set known;
     bool changed;
@@ -377,7 +394,7 @@ int bars_resize(struct pcidev *dev)
     error = rebar_changed(dev, &changed);
     if (error || !changed || ask_host(dev, &known) == 0)
         return error;
-    return own_size(dev);
+    return own_size(dev, lost);
 }
 
 bool bars_same(const struct bar_set *a, const struct bar_set *b)

@@ -10,6 +10,7 @@
 #include "src/core/space.h"
 #include "src/core/tags.h"
 #include "src/core/topology.h"
+#include "src/core/view.h"
 
 #define SNAPSHOT_PATIENCE_NS 1000000u
 
@@ -293,7 +294,7 @@ static void snapshot_identity(const struct pcidev_traits *t, struct pcidev_info 
 }
 
 /* What a re-add may change; under the device's lock. */
-static void snapshot_details(const struct pcidev *dev, struct pcidev_info *info)
+static void snapshot_details(const struct pcidev *dev, struct pcidev_info *info) REQUIRES(dev->lock)
 {
     const struct pcidev_traits *t = &dev->traits;
 
@@ -323,7 +324,8 @@ static void snapshot_owner(const struct pcidev *dev, struct pcidev_info *info)
     port_read_unlock();
 }
 
-void pcidev_snapshot(struct pcidev *dev, struct pcidev_info *info)
+/* Unseen: goes on without the lock where it can't be had. */
+void pcidev_snapshot(struct pcidev *dev, struct pcidev_info *info) LOCKING_UNSEEN
 {
     /* The lock makes it one picture; where a transition sleeps, it would be too long to wait. */
     bool locked = lock_take_until(&dev->lock, port_now_ns() + SNAPSHOT_PATIENCE_NS);
@@ -343,6 +345,7 @@ void pcidev_snapshot(struct pcidev *dev, struct pcidev_info *info)
     info->generation = pcidev_generation(dev);
     info->faults = atomic_load(&dev->faults);
     info->corrected = recover_corrected(dev);
+    info->dropped = view_dropped(dev);
     info->vfs = atomic_load(&dev->enabled_vfs);
     info->references = refcount_read(&dev->refs);
     if (dev->pf)

@@ -63,8 +63,8 @@ enum cap {
 /** Debug builds: who holds the other references. */
 struct tag_table {
     struct lock lock;
-    struct berth_holder tag[TAGS_MAX];
-    uint32_t overflow;
+    struct berth_holder tag[TAGS_MAX] GUARDED_BY(tag_table, lock);
+    uint32_t overflow GUARDED_BY(tag_table, lock);
 };
 #endif
 
@@ -120,10 +120,11 @@ struct pcidev {
     struct port_deferred deferred; /* first: freed through it */
 
     /* Fills the line: set before the device is published, but for the list and the space. */
-    struct pcidev *pf;                           /* of a VF, counted (HOLD_VF) */
-    struct pcidev *objects_next, **objects_link; /* under the machine's .lock */
-    struct space *quarantine;                    /* the private space while it is there; .lock */
-    struct rid_stake *rids;                      /* .rid_count of them; .lock */
+    struct pcidev *pf; /* of a VF, counted (HOLD_VF) */
+    struct pcidev *objects_next GUARDED_BY(berth_machine, lock);
+    struct pcidev **objects_link GUARDED_BY(berth_machine, lock);
+    struct space *quarantine GUARDED_BY(pcidev, lock); /* the private space while it is there */
+    struct rid_stake *rids GUARDED_BY(pcidev, lock);   /* .rid_count of them */
 
     /* What a guest's path reads. Written by transitions only, never by references (A3). */
     _Alignas(PORT_CACHE_LINE) _Atomic uint32_t gate;
@@ -141,12 +142,13 @@ struct pcidev {
     /* Fills these lines: transitions write it as well, under .lock. */
     _Atomic(const char *) transition;    /* its name, for those who wait (R5) */
     _Atomic(struct recovery *) recovery; /* NULL: it was never lent. Stays until the end */
-    struct berth_domain *ats_domain;     /* ATS is on, and it is in the list of this one (ats.h) */
+    /* ATS is on, and it is in the list of this one (ats.h) */
+    struct berth_domain *ats_domain GUARDED_BY(pcidev, lock);
     struct share *group; /* of the IOMMU; NULL: none. Set before the device is published */
     int group_error;     /* the IOMMU could not tell it (F59) */
     uint8_t rid_count;
-    uint8_t rebar_size[REBARS_MAX]; /* that the host has chosen: rebar.h */
-    struct bar_set *vf_bars;        /* of a PF; NULL: not known */
+    uint8_t rebar_size[REBARS_MAX] GUARDED_BY(pcidev, lock); /* that the host has chosen: rebar.h */
+    struct bar_set *vf_bars;                                 /* of a PF; NULL: not known */
 
     /* Counted by everybody. */
     _Alignas(PORT_CACHE_LINE) struct refcount refs;
@@ -161,12 +163,16 @@ struct pcidev {
     _Atomic uint16_t acs; /* what keeps it apart from its neighbours (acs.h) */
 
     /* under the machine's .shares_lock (share.h) */
-    struct share_stake *stakes;
-    const struct berth_domain *counted, *counted_back; /* the owner; the one on the way back */
-    struct party *party;                               /* those it is being lent together with */
-    bool in_closure;
+    struct share_stake *stakes GUARDED_BY(berth_machine, shares_lock);
+    /* the owner; the one on the way back */
+    const struct berth_domain *counted GUARDED_BY(berth_machine, shares_lock);
+    const struct berth_domain *counted_back GUARDED_BY(berth_machine, shares_lock);
+    struct party *party; /* those it is being lent together with; written with .lock as well, and
+                            read with either of them */
+    bool in_closure GUARDED_BY(berth_machine, shares_lock);
 
-    struct pcidev *ats_next, **ats_link; /* under the .lock of the domain that it is lent to */
+    struct pcidev *ats_next GUARDED_BY(berth_domain, lock); /* of the one that it is lent to */
+    struct pcidev **ats_link GUARDED_BY(berth_domain, lock);
 
     /*
      * Locking: .lock serialises transitions of this device (rank LOCK_DEVICE). It protects what
@@ -174,7 +180,7 @@ struct pcidev {
      * access section waits for it.
      */
     struct lock lock;
-    struct bar_set bars;
+    struct bar_set bars GUARDED_BY(pcidev, lock);
 #if BERTH_CHECKS
     struct tag_table tags;
 #endif
@@ -190,7 +196,7 @@ void device_new_generation(struct pcidev *dev);
 struct pcidev *device_try_get(struct pcidev *dev, const char *tag);
 
 /** The object of a registered address, inside a read-side section only. */
-struct pcidev *device_peek(struct berth_machine *machine, struct sbdf sbdf);
+struct pcidev *device_peek(struct berth_machine *machine, struct sbdf sbdf) READ_SIDE;
 
 /** The tag of long-term holders of one kind, and that of all that release builds do not track. */
 const char *hold_name(enum hold kind);

@@ -109,12 +109,12 @@ static bool name_equal(const char *a, const char *b)
 }
 
 /* With .domains_lock: the next unused id behind the last one that was given out, or 0. */
-static uint32_t id_choose(struct berth_machine *machine)
+static uint32_t id_choose(struct berth_machine *machine) REQUIRES(machine->domains_lock)
 {
     uint32_t id = machine->next_id;
 
     for (uint32_t tries = 0; tries < DOMAIN_ID_GUEST_LAST; tries++) {
-        if (id < DOMAIN_ID_GUEST_FIRST || id > DOMAIN_ID_GUEST_LAST)
+        if (id > DOMAIN_ID_GUEST_LAST)
             id = DOMAIN_ID_GUEST_FIRST;
         if (!sbdf_map_find(&machine->domains, id)) {
             machine->next_id = id + 1;

@@ -2,6 +2,7 @@
 #include "src/core/eligible.h"
 
 #include "src/core/bars.h"
+#include "src/core/overlap.h"
 #include "src/core/seam.h"
 #include "src/core/share.h"
 #include "src/core/space.h"
@@ -81,7 +82,7 @@ static int check_iommu(struct transition *t)
 }
 
 /* BARs move, bridges come and go: what the device shares is looked up again. */
-static int check_shares(struct transition *t)
+static int check_shares(struct transition *t) REQUIRES(t->dev->lock)
 {
     int error;
 
@@ -96,6 +97,11 @@ static int check_shares(struct transition *t)
     return share_check(t->dev, t->to, &t->why);
 }
 
+static int check_overlap(struct transition *t) REQUIRES(t->dev->lock)
+{
+    return overlap_check(t->dev, &t->why);
+}
+
 /* M32: a machine that has interrupts for guests must check who raises them (X33). */
 static int check_interrupts(struct transition *t)
 {
@@ -108,7 +114,7 @@ static int check_interrupts(struct transition *t)
     return refuse(&t->why, -EOPNOTSUPP, BERTH_REASON_NO_REMAPPING);
 }
 
-static int check_bridges(struct transition *t)
+static int check_bridges(struct transition *t) REQUIRES(t->dev->lock)
 {
     return rids_are_complete(t->dev, &t->why);
 }
@@ -130,7 +136,7 @@ static int check_reserved(struct transition *t)
     return 0;
 }
 
-static int check_rids(struct transition *t)
+static int check_rids(struct transition *t) REQUIRES(t->dev->lock)
 {
     return rids_check(t->dev, t->to, &t->why);
 }
@@ -148,11 +154,12 @@ static const struct check {
     int (*run)(struct transition *t);
     bool guests; /* matters for them only */
 } checks[] = {
-    {check_target, false},      {check_owner, false},     {check_alive, false},
-    {check_reservation, false}, {check_type, false},      {check_broken, true},
-    {check_connected, true},    {check_vfs, false},       {check_iommu, true},
-    {check_shares, false},      {check_interrupts, true}, {check_bridges, true},
-    {check_reserved, true},     {check_rids, true},       {check_reset, true},
+    {check_target, false},      {check_owner, false},   {check_alive, false},
+    {check_reservation, false}, {check_type, false},    {check_broken, true},
+    {check_connected, true},    {check_vfs, false},     {check_iommu, true},
+    {check_shares, false},      {check_overlap, true},  {check_interrupts, true},
+    {check_bridges, true},      {check_reserved, true}, {check_rids, true},
+    {check_reset, true},
 };
 
 #define CHECKS (sizeof(checks) / sizeof(checks[0]))

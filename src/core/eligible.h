@@ -10,10 +10,11 @@
 
 /** Whether @t->dev may go from @t->from to @t->to. 0, or an error with its reason in @t->why.
  * After transition_begin(). */
-int eligible(struct transition *t);
+int eligible(struct transition *t) REQUIRES(t->dev->lock);
 
 /** Lists all the reasons why not; returns how many of them there are, which may be more than
  * @max. */
-unsigned eligible_all(struct transition *t, struct berth_refusal *list, unsigned max);
+unsigned eligible_all(struct transition *t, struct berth_refusal *list, unsigned max)
+    REQUIRES(t->dev->lock);
 
 #endif

@@ -3,8 +3,6 @@
 
 #include <berth/pcidev.h>
 
-#define ANY 0xffffu
-
 /*
  * Known from the vendors' specification updates and from what operating systems had to learn.
  * To add one: a line here, a bit in pcidev.h when it is a new kind, and the place that acts upon
@@ -52,7 +50,7 @@ uint32_t errata_find(uint16_t vendor, uint16_t device)
     uint32_t bits = 0;
 
     for (unsigned i = 0; i < sizeof(errata) / sizeof(errata[0]); i++)
-        if (errata[i].vendor == vendor && (errata[i].device == device || errata[i].device == ANY))
+        if (errata[i].vendor == vendor && errata[i].device == device)
             bits |= errata[i].bits;
     return bits;
 }

@@ -91,7 +91,8 @@ static void turns_collect(struct lending *l)
     }
 }
 
-static int turns_take(struct lending *l)
+/* Unseen, as all that is about the turns or the devices of a whole lending: several of a kind. */
+static int turns_take(struct lending *l) LOCKING_UNSEEN
 {
     unsigned wanted;
 
@@ -103,7 +104,7 @@ static int turns_take(struct lending *l)
     return 0;
 }
 
-static void turns_drop(struct lending *l)
+static void turns_drop(struct lending *l) LOCKING_UNSEEN
 {
     while (l->turn_count)
         lock_drop(&l->turns[--l->turn_count]->turn);
@@ -123,7 +124,7 @@ static int section_open(struct transition *t)
     return refuse(&t->why, -EDEADLK, BERTH_REASON_OWN_SECTION);
 }
 
-static int member_begin(struct lending *l, unsigned i)
+static int member_begin(struct lending *l, unsigned i) LOCKING_UNSEEN
 {
     struct transition *t = &l->ts[i];
     bool asked = l->list[i] == l->asked;
@@ -144,7 +145,7 @@ static int member_begin(struct lending *l, unsigned i)
 }
 
 /* @error: of the whole; the refusal is the lending's. */
-static void members_end(struct lending *l, int error)
+static void members_end(struct lending *l, int error) LOCKING_UNSEEN
 {
     while (l->begun) {
         struct transition *t = &l->ts[--l->begun];
@@ -174,8 +175,10 @@ static int members_update(struct lending *l)
 {
     int error = 0;
 
-    for (unsigned i = 0; i < l->begun && !error; i++)
+    for (unsigned i = 0; i < l->begun && !error; i++) {
+        lock_held(&l->list[i]->lock);
         error = share_update(l->list[i]);
+    }
     return error ? refuse(&l->why, error, BERTH_REASON_NO_MEMORY) : 0;
 }
 
@@ -276,31 +279,31 @@ static int member_do(struct transition *t, int (*work)(struct transition *t, con
     return error;
 }
 
-static int do_check(struct transition *t, const void *data)
+static int do_check(struct transition *t, const void *data) REQUIRES(t->dev->lock)
 {
     (void)data;
     return eligible(t);
 }
 
-static int do_step(struct transition *t, const void *step)
+static int do_step(struct transition *t, const void *step) REQUIRES(t->dev->lock)
 {
     return transition_step(t, step);
 }
 
-static int undo_step(struct transition *t, const void *step)
+static int undo_step(struct transition *t, const void *step) REQUIRES(t->dev->lock)
 {
     transition_undo(t, step);
     return 0;
 }
 
-static int end_undo(struct transition *t, const void *data)
+static int end_undo(struct transition *t, const void *data) REQUIRES(t->dev->lock)
 {
     (void)data;
     transition_undone(t);
     return 0;
 }
 
-static int commit(struct transition *t, const void *data)
+static int commit(struct transition *t, const void *data) REQUIRES(t->dev->lock)
 {
     (void)data;
     assign_commit(t);

@@ -45,14 +45,26 @@ void lock_destroy(struct lock *lock)
     port_mutex_destroy(&lock->mutex);
 }
 
-void lock_take(struct lock *lock)
+#if BERTH_CHECKS
+void lock_held(const struct lock *lock)
+{
+    const struct access_record *record = port_record();
+
+    if (!record->held[lock->rank])
+        __builtin_trap();
+}
+#endif
+
+/* From here on a lock is made of the port's mutex, of which the analysis knows nothing. */
+
+void lock_take(struct lock *lock) LOCKING_UNSEEN
 {
     order_check(lock);
     port_mutex_lock(&lock->mutex);
     order_note(lock, 1);
 }
 
-bool lock_take_until(struct lock *lock, uint64_t deadline_ns)
+bool lock_take_until(struct lock *lock, uint64_t deadline_ns) LOCKING_UNSEEN
 {
     order_check(lock);
     if (!port_mutex_lock_until(&lock->mutex, deadline_ns))
@@ -61,7 +73,7 @@ bool lock_take_until(struct lock *lock, uint64_t deadline_ns)
     return true;
 }
 
-void lock_drop(struct lock *lock)
+void lock_drop(struct lock *lock) LOCKING_UNSEEN
 {
     order_note(lock, -1);
     port_mutex_unlock(&lock->mutex);

@@ -35,6 +35,8 @@
 
 #include <berth_port.h>
 
+#include "src/core/guarded.h"
+
 /** Debug checks: tags of holders, the order of locks, host calls outside sections. */
 #ifndef BERTH_CHECKS
 #define BERTH_CHECKS 0
@@ -58,15 +60,32 @@ enum lock_rank {
     LOCK_RANKS
 };
 
-struct lock {
+struct CAPABILITY("lock") lock {
     struct port_mutex mutex;
     enum lock_rank rank;
 };
 
 void lock_init(struct lock *lock, enum lock_rank rank);
 void lock_destroy(struct lock *lock);
-void lock_take(struct lock *lock);
-bool lock_take_until(struct lock *lock, uint64_t deadline_ns);
-void lock_drop(struct lock *lock);
+void lock_take(struct lock *lock) ACQUIRES(*lock);
+bool lock_take_until(struct lock *lock, uint64_t deadline_ns) ACQUIRES_IF(true, *lock);
+void lock_drop(struct lock *lock) RELEASES(*lock);
+
+/** Says that the lock is held, where only the callers' callers show it. Debug builds stop where the
+ * thread has none of its rank. */
+#if BERTH_CHECKS
+void lock_held(const struct lock *lock) ASSERTS(*lock);
+#else
+static inline void lock_held(const struct lock *lock) ASSERTS(*lock)
+{
+    (void)lock;
+}
+#endif
+
+/** Says that nobody else knows yet, or any more, what the lock protects. It does nothing. */
+static inline void lock_unshared(const struct lock *lock) ASSERTS(*lock)
+{
+    (void)lock;
+}
 
 #endif

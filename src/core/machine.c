@@ -25,8 +25,6 @@ static int copy_list(const void *list, uint32_t count, size_t size, const void *
     *copy = NULL;
     if (!count)
         return 0;
-    if (!list)
-        return -EINVAL;
     memory = port_alloc((size_t)count * size);
     if (!memory)
         return -ENOMEM;
@@ -140,6 +138,17 @@ static void machine_free(struct berth_machine *machine)
     port_free(machine);
 }
 
+/* F51: what the IOMMU has not got would be missed when a guest ends, and make a zombie of it. */
+static int check_quarantine(struct berth_machine *machine)
+{
+    struct space *space = NULL;
+    int error = 0;
+
+    if (machine->config.policy.quarantine == BERTH_QUARANTINE_SCRATCH)
+        error = space_create(machine, BERTH_SPACE_SCRATCH, DOMAIN_ID_QUARANTINE, &space);
+    return error ? error : space_destroy(machine, space);
+}
+
 int berth_machine_create(const struct berth_machine_config *config, struct berth_machine **result)
 {
     struct berth_machine *machine;
@@ -153,6 +162,7 @@ int berth_machine_create(const struct berth_machine_config *config, struct berth
     lock_init(&machine->lock, LOCK_REGISTRY);
     lock_init(&machine->shares_lock, LOCK_SHARES);
     lock_init(&machine->domains_lock, LOCK_DOMAINS);
+    lock_unshared(&machine->domains_lock);
     machine->next_id = DOMAIN_ID_GUEST_FIRST;
     error = config_copy(machine, config);
     if (!error)
@@ -162,6 +172,8 @@ int berth_machine_create(const struct berth_machine_config *config, struct berth
                            &machine->quarantine);
     if (!error)
         error = add_domain(machine, BERTH_DOMAIN_HIDDEN, DOMAIN_ID_HIDDEN, &machine->hidden);
+    if (!error)
+        error = check_quarantine(machine);
     if (error) {
         machine_free(machine);
         return error;
@@ -222,6 +234,7 @@ static unsigned report_leaks(struct berth_machine *machine)
 {
     unsigned left = 0;
 
+    lock_unshared(&machine->lock);
     for (struct pcidev *dev = machine->objects; dev; dev = dev->objects_next)
         left += report_object(dev);
     while (machine->objects) {

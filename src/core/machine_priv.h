@@ -36,7 +36,7 @@ struct berth_domain {
      * read without it. */
     struct lock lock;
     struct sbdf_map devices;
-    struct pcidev *ats; /* a list of those with ATS on, under .lock (ats.h) */
+    struct pcidev *ats GUARDED_BY(berth_domain, lock); /* a list of those with ATS on (ats.h) */
 };
 
 struct berth_machine {
@@ -50,7 +50,8 @@ struct berth_machine {
     /* Locking: .lock (rank LOCK_REGISTRY) is held to link or unlink one entry of the maps and the
      * list below. The maps are read without it. */
     struct lock lock;
-    struct pcidev *objects;  /* all that are in memory, also the removed ones (C5) */
+    /* all that are in memory, also the removed ones (C5) */
+    struct pcidev *objects GUARDED_BY(berth_machine, lock);
     struct sbdf_map devices; /* by address */
     struct sbdf_map bridges; /* by segment and secondary bus, devfn 0 */
     struct sbdf_map pfs;     /* PFs with VFs enabled, by address */
@@ -63,7 +64,7 @@ struct berth_machine {
     /* Locking: .domains_lock (rank LOCK_DOMAINS), the same for the domains by id. */
     struct lock domains_lock;
     struct sbdf_map domains;
-    uint32_t next_id;
+    uint32_t next_id GUARDED_BY(berth_machine, domains_lock);
 };
 
 /** Makes one of the domains; the first reference is the caller's. 0, -ENOMEM or the IOMMU's error.
@@ -86,24 +87,27 @@ static inline bool domain_is_guest(const struct berth_domain *domain)
  * Makes @domain the owner: links the device into its set, which holds a reference (HOLD_OWNER).
  * Returns 0 or -ENOMEM.
  */
-int domain_link(struct berth_domain *domain, struct pcidev *dev);
+int domain_link(struct berth_domain *domain, struct pcidev *dev) EXCLUDES(domain->lock);
 
 /** The same with nodes that were made before; cannot fail when @spare is full. */
-int domain_link_spare(struct berth_domain *domain, struct pcidev *dev, struct map_spare *spare);
+int domain_link_spare(struct berth_domain *domain, struct pcidev *dev, struct map_spare *spare)
+    EXCLUDES(domain->lock);
 
 /** Takes the device out of the set, if it is in it. It stays .owner until there is another one. */
-void domain_unlink(struct berth_domain *domain, struct pcidev *dev);
+void domain_unlink(struct berth_domain *domain, struct pcidev *dev) EXCLUDES(domain->lock);
 
 /** Tells the embedder that a guest can't go on (O1); once per domain. */
 void domain_crash(struct berth_domain *domain, struct pcidev *dev);
 
 /** Inserts into one of the maps that .lock protects. 0, -EEXIST, -ENOMEM. */
-int machine_insert(struct berth_machine *machine, struct sbdf_map *map, uint32_t key, void *item);
-void *machine_remove(struct berth_machine *machine, struct sbdf_map *map, uint32_t key);
+int machine_insert(struct berth_machine *machine, struct sbdf_map *map, uint32_t key, void *item)
+    EXCLUDES(machine->lock);
+void *machine_remove(struct berth_machine *machine, struct sbdf_map *map, uint32_t key)
+    EXCLUDES(machine->lock);
 
 /** Lists an object for the leak report until it is freed; the latter also when the machine is gone.
  */
-void machine_enlist(struct berth_machine *machine, struct pcidev *dev);
+void machine_enlist(struct berth_machine *machine, struct pcidev *dev) EXCLUDES(machine->lock);
 void machine_delist(struct pcidev *dev);
 
 /** Asks the privilege hook, or applies the default (M20). */

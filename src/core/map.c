@@ -78,6 +78,16 @@ int sbdf_map_prepare(const struct sbdf_map *map, uint32_t key, struct map_spare 
     return 0;
 }
 
+int sbdf_map_spare_fill(struct map_spare *spare)
+{
+    for (; spare->count < MAP_LEVELS; spare->count++) {
+        spare->node[spare->count] = port_alloc(sizeof(struct map_node));
+        if (!spare->node[spare->count])
+            return -ENOMEM;
+    }
+    return 0;
+}
+
 void sbdf_map_spare_free(struct map_spare *spare)
 {
     while (spare->count)
@@ -136,6 +146,7 @@ static void node_free(struct port_deferred *deferred)
 void *sbdf_map_remove(struct sbdf_map *map, uint32_t key)
 {
     struct map_node *path[MAP_LEVELS];
+    unsigned empty = MAP_LEVELS; /* nodes from this level down have lost their last entry */
     void *item;
 
     map_path(map, key, path);
@@ -150,12 +161,14 @@ void *sbdf_map_remove(struct sbdf_map *map, uint32_t key)
         atomic_store_explicit(&path[level]->slot[map_index(key, level)], NULL,
                               memory_order_release);
         if (--path[level]->used)
-            return item;
-        /* empty: a reader may be inside, so it goes after the read-side sections of now */
-        if (level == 0)
-            atomic_store_explicit(&map->root, NULL, memory_order_release);
-        port_defer(&path[level]->deferred, node_free);
+            break;
+        empty = level;
     }
+    if (empty == 0)
+        atomic_store_explicit(&map->root, NULL, memory_order_release);
+    /* Not before the branch is cut off: who enters after that must not find what is waiting. */
+    for (unsigned level = empty; level < MAP_LEVELS; level++)
+        port_defer(&path[level]->deferred, node_free);
     return item;
 }
 

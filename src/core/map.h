@@ -51,6 +51,10 @@ static inline void *sbdf_map_step(const struct sbdf_map *map, uint64_t *cursor)
 /** Allocates what an insert at @key is likely to need. Without the lock. 0 or -ENOMEM. */
 int sbdf_map_prepare(const struct sbdf_map *map, uint32_t key, struct map_spare *spare);
 
+/** Allocates what any insert can need, so that it can't fail for want of memory. 0 or -ENOMEM: then
+ * it has some of it. */
+int sbdf_map_spare_fill(struct map_spare *spare);
+
 /** With the lock. 0, -EEXIST, or -EAGAIN: prepare again, the map has changed. */
 int sbdf_map_insert(struct sbdf_map *map, uint32_t key, void *item, struct map_spare *spare);
 

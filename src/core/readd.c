@@ -31,8 +31,6 @@ static void readd_apply(struct transition *t, const struct pcidev_traits *fresh,
     traits->method_count = fresh->method_count;
     if (!was_gone && !domain_is_guest(t->from))
         traits->baseline_command = fresh->baseline_command;
-    if (t->info && t->info->numa_node >= 0)
-        traits->numa_node = fresh->numa_node;
 }
 
 /* O6: whoever lost its power may have bus mastering on again, the firmware's setting. */
@@ -76,7 +74,7 @@ static bool is_other_device(const struct transition *t, const struct pcidev_trai
  * of that time back, and decode stays off until the BARs are known to be there. Else they stand
  * where the host has put them, and the guest is not let near.
  */
-static int readd_place(struct transition *t, const struct bar_set *lent)
+static int readd_place(struct transition *t, const struct bar_set *lent) REQUIRES(t->dev->lock)
 {
     struct pcidev *dev = t->dev;
     struct registers image = atomic_load(&dev->recovery)->registers;
@@ -97,7 +95,7 @@ static int readd_place(struct transition *t, const struct bar_set *lent)
 }
 
 /* Sizing takes decode off, which nobody misses without power. */
-static int readd_bars(struct transition *t, bool was_gone)
+static int readd_bars(struct transition *t, bool was_gone) REQUIRES(t->dev->lock)
 {
     struct pcidev *dev = t->dev;
     const struct bar_set before = dev->bars;
@@ -118,7 +116,7 @@ static int readd_bars(struct transition *t, bool was_gone)
 }
 
 /* What shares a page with a BAR that has moved (O4). */
-static int readd_shares(struct transition *t)
+static int readd_shares(struct transition *t) REQUIRES(t->dev->lock)
 {
     int error = device_has_contexts(t->dev) ? share_update(t->dev) : 0;
 
@@ -128,7 +126,15 @@ static int readd_shares(struct transition *t)
     return share_check(t->dev, t->from, &t->why);
 }
 
-static int readd_probe(struct transition *t)
+/* Out of reach, as it was: nobody is shown what could not be completed (R7). */
+static int readd_unprobe(struct transition *t)
+{
+    if (t->power_on)
+        atomic_fetch_or(&t->dev->gate, GATE_DISCONNECTED);
+    return 0;
+}
+
+static int readd_probe(struct transition *t) REQUIRES(t->dev->lock)
 {
     struct pcidev *dev = t->dev;
     struct pcidev_traits fresh;
@@ -149,7 +155,10 @@ static int readd_probe(struct transition *t)
     }
     t->power_on = gate & GATE_DISCONNECTED;
     readd_apply(t, &fresh, t->power_on);
-    return readd_vfs(t);
+    error = readd_vfs(t);
+    if (error)
+        (void)readd_unprobe(t);
+    return error;
 }
 
 /* F17: what can't change while the object lives is refused, not dropped. */
@@ -166,7 +175,7 @@ static int readd_check_info(struct transition *t)
     return 0;
 }
 
-static int readd_hide(struct transition *t)
+static int readd_hide(struct transition *t) REQUIRES(t->dev->lock)
 {
     int error = view_withdraw(t->dev);
 
@@ -176,7 +185,7 @@ static int readd_hide(struct transition *t)
 }
 
 /* What its guest had set up is gone where its power was. */
-static int readd_show(struct transition *t)
+static int readd_show(struct transition *t) REQUIRES(t->dev->lock)
 {
     device_new_generation(t->dev);
     if (t->power_on)
@@ -185,9 +194,9 @@ static int readd_show(struct transition *t)
 }
 
 /* A guest has nothing of a device that it can't reach, nor of what may be where its BARs were. */
-static int readd_unhide(struct transition *t)
+static int readd_unhide(struct transition *t) REQUIRES(t->dev->lock)
 {
-    return device_disconnected(t->dev) ? 0 : readd_show(t);
+    return device_disconnected(t->dev) ? view_withdraw(t->dev) : readd_show(t);
 }
 
 /* A power-on default, if it was without power. */
@@ -198,7 +207,7 @@ static int readd_enable_acs(struct transition *t)
 
 static const struct step readd_steps[] = {
     {"check info", readd_check_info, NULL},      {"revoke", step_revoke, step_reopen},
-    {"withdraw view", readd_hide, readd_unhide}, {"probe", readd_probe, NULL},
+    {"withdraw view", readd_hide, readd_unhide}, {"probe", readd_probe, readd_unprobe},
     {"enable ACS", readd_enable_acs, NULL},      {"restore view", readd_show, NULL},
 };
 
@@ -219,6 +228,8 @@ int pcidev_readd(struct pcidev *dev, const struct pcidev_add_info *info,
         return error;
     error = TRANSITION_RUN(&t, readd_steps);
     if (!error) {
+        if (info && info->numa_node >= 0) /* not before: a failed re-add applies nothing (F17) */
+            dev->traits.numa_node = (int16_t)info->numa_node;
         atomic_store(&dev->broken, false);
         step_reopen(&t);
     }

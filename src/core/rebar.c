@@ -22,8 +22,10 @@ static unsigned control_at(const struct pcidev *dev, unsigned entry)
     return dev->traits.cap[CAP_REBAR] + PCI_REBAR_CONTROL + entry * PCI_REBAR_STRIDE;
 }
 
-/* The new size may clear address bits. Where the BAR is, the host knows: a device is not asked. */
-static int set_size(struct pcidev *dev, unsigned reg, uint32_t control)
+/* The new size may clear address bits. Where the BAR is, the host knows: a device is not asked.
+ * Unseen: a guest's write has no lock of the device, but a section, and the gate is closed first
+ * where .bars change. */
+static int set_size(struct pcidev *dev, unsigned reg, uint32_t control) LOCKING_UNSEEN
 {
     unsigned index = control & PCI_REBAR_INDEX, bar = PCI_BAR0 + 4 * index;
     uint64_t address = dev->bars.address[index];

@@ -27,10 +27,10 @@ int rebar_count(struct pcidev *dev, unsigned at, unsigned config_size, uint8_t *
 int rebar_set(struct pcidev *dev, unsigned reg, unsigned size);
 
 /** *@changed: the device says that a BAR is not of the size that is latched. 0 or -EIO. */
-int rebar_changed(struct pcidev *dev, bool *changed);
+int rebar_changed(struct pcidev *dev, bool *changed) REQUIRES(dev->lock);
 
 /** Remembers the sizes that the host has chosen; goes back to them. In a transition. 0 or -EIO. */
-int rebar_latch(struct pcidev *dev);
-int rebar_restore(struct pcidev *dev);
+int rebar_latch(struct pcidev *dev) REQUIRES(dev->lock);
+int rebar_restore(struct pcidev *dev) REQUIRES(dev->lock);
 
 #endif

@@ -128,7 +128,7 @@ static void look_whether_it_answers(struct transition *t)
 }
 
 /* What does not answer does nothing on its own either, and the reset takes care of the rest. */
-static int recover_isolate(struct transition *t)
+static int recover_isolate(struct transition *t) REQUIRES(t->dev->lock)
 {
     t->saved = recovery_of(t->dev)->registers;
     look_whether_it_answers(t);
@@ -161,7 +161,7 @@ static int recover_count(struct transition *t)
 }
 
 /* VFs that were not given back before would go with the reset of their PF, whoever has them. */
-static int recover_close_vfs(struct transition *t)
+static int recover_close_vfs(struct transition *t) REQUIRES(t->dev->lock)
 {
     int error = step_close_vfs(t);
 
@@ -174,7 +174,7 @@ static int recover_close_vfs(struct transition *t)
 }
 
 /* What is reported until it has ended is answered by it: resets cause errors themselves. */
-static int recover_reset(struct transition *t)
+static int recover_reset(struct transition *t) REQUIRES(t->dev->lock)
 {
     int error;
 
@@ -186,7 +186,7 @@ static int recover_reset(struct transition *t)
 }
 
 /* What it has noted of its errors survives resets (PCIe 7.8.4). */
-static int recover_registers(struct transition *t)
+static int recover_registers(struct transition *t) REQUIRES(t->dev->lock)
 {
     int error = step_resume(t);
 
@@ -196,7 +196,7 @@ static int recover_registers(struct transition *t)
 }
 
 /* With the device still quiet: the IOMMU's side of ATS is on before the device's (ats.h). */
-static int recover_rejoin(struct transition *t)
+static int recover_rejoin(struct transition *t) REQUIRES(t->dev->lock)
 {
     bool lost = false; /* it is contained again if this fails, and no guest is to blame */
     int error = rids_move(t->dev, t->from, &t->why, &lost);
@@ -204,7 +204,7 @@ static int recover_rejoin(struct transition *t)
     return or_dead(t, error ? error : step_ats_back(t));
 }
 
-static int recover_view(struct transition *t)
+static int recover_view(struct transition *t) REQUIRES(t->dev->lock)
 {
     return or_dead(t, step_restore_view(t));
 }
@@ -224,7 +224,7 @@ static const struct step recover_steps[] = {
 
 /* ---- the transition ---- */
 
-static int recover_run(struct transition *t)
+static int recover_run(struct transition *t) REQUIRES(t->dev->lock)
 {
     int error;
 
@@ -240,7 +240,7 @@ static int recover_run(struct transition *t)
 }
 
 /* The hardware domain looks after its own devices; in quarantine nobody misses them. */
-static int recover_nothing(struct transition *t)
+static int recover_nothing(struct transition *t) REQUIRES(t->dev->lock)
 {
     tell_once(t);
     answered(t->dev);
@@ -259,7 +259,7 @@ static int recover_not_begun(struct pcidev *dev, enum pcidev_trouble kind, int e
 }
 
 /* Where VFs could not be given back a step finds out. */
-static int recover_begin(struct transition *t)
+static int recover_begin(struct transition *t) ACQUIRES_IF(0, t->dev->lock)
 {
     struct berth_domain *owner = guest_owner(t->dev);
     const struct tenancy tenancy = {.guest = owner};

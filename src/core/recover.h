@@ -16,7 +16,7 @@ struct recovery {
 };
 
 /** Step of a change of owner: the registers of a device that is lent. */
-int recover_remember(struct transition *t);
+int recover_remember(struct transition *t) REQUIRES(t->dev->lock);
 
 /** Whether the device is being recovered, or is about to. Context: any. */
 bool recover_is_running(const struct pcidev *dev);

@@ -102,6 +102,9 @@ static const struct reason reasons[BERTH_REASON_COUNT] = {
         {"shared-page", "O4", "%d shares the page at %a of its BAR %n with %o, which belongs to %D",
          "lend both to the same guest, put %o into quarantine, or allow shared pages in the "
          "policy"},
+    [BERTH_REASON_OVER_HIDDEN] = {"over-hidden", "O4",
+                                  "BAR %n of %d is over the one at %a of %o, which is hidden",
+                                  "move it out of the way"},
     [BERTH_REASON_SHARED_LINE] =
         {"shared-line", "O4",
          "%d has no interrupt but line %n, which it shares with %o, which belongs to %D",
@@ -183,11 +186,17 @@ struct text {
     size_t size, length;
 };
 
+static void text_char(struct text *t, char c)
+{
+    if (t->length + 1 < t->size)
+        t->out[t->length] = c;
+    t->length++;
+}
+
 static void text_put(struct text *t, const char *s)
 {
-    for (; *s; s++, t->length++)
-        if (t->length + 1 < t->size)
-            t->out[t->length] = *s;
+    for (; *s; s++)
+        text_char(t, *s);
 }
 
 static void text_number(struct text *t, uint32_t value)
@@ -263,15 +272,11 @@ static void text_field(struct text *t, const struct berth_refusal *why, char fie
 
 static void text_expand(struct text *t, const struct berth_refusal *why, const char *format)
 {
-    char one[2] = {0};
-
     for (; *format; format++) {
-        if (*format == '%' && format[1]) {
+        if (*format == '%' && format[1])
             text_field(t, why, *++format);
-        } else {
-            one[0] = *format;
-            text_put(t, one);
-        }
+        else
+            text_char(t, *format);
     }
 }
 

@@ -320,7 +320,7 @@ static uint32_t saved_devctl(const struct registers *saved)
 }
 
 /* Whoever has it next finds its ROM off, even where its guest's view could not switch it. */
-static int rom_disable(struct pcidev *dev)
+static int rom_disable(struct pcidev *dev) REQUIRES(dev->lock)
 {
     uint32_t rom;
     int error;

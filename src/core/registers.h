@@ -139,7 +139,7 @@ int registers_forget_msi(struct pcidev *dev);
  * Gives the bits that a guest writes through to the device the values that they had in @lent, which
  * was saved when it got the device; NULL or not valid: those after a reset. 0 or -EIO.
  */
-int registers_forget_guest(struct pcidev *dev, const struct registers *lent);
+int registers_forget_guest(struct pcidev *dev, const struct registers *lent) REQUIRES(dev->lock);
 
 /** Clears the errors that the device has noted of itself. 0 or -EIO. */
 int registers_forget_errors(struct pcidev *dev);

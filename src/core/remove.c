@@ -125,7 +125,7 @@ static int remove_unmark(struct transition *t)
 }
 
 /* Who adds it again takes what is there for what the firmware and the host had chosen (O2). */
-static int remove_clean(struct transition *t)
+static int remove_clean(struct transition *t) REQUIRES(t->dev->lock)
 {
     return domain_is_guest(t->from) ? step_clean(t) : 0;
 }
@@ -148,7 +148,7 @@ static const struct step remove_steps[] = {
 };
 
 /* Nothing in here can fail: the device is gone. */
-static void remove_commit(struct transition *t)
+static void remove_commit(struct transition *t) REQUIRES(t->dev->lock)
 {
     struct pcidev *dev = t->dev;
 

@@ -113,7 +113,7 @@ static int toggle_secondary_reset(struct pcidev *bridge, bool *stuck)
     return error;
 }
 
-static int reset_bus(struct transition *t)
+static int reset_bus(struct transition *t) REQUIRES(t->dev->lock)
 {
     struct scope scope = {.count = 0};
     struct pcidev_section section;
@@ -189,7 +189,7 @@ int step_reset(struct transition *t)
 
 /* ---- the transition of its own ---- */
 
-static int reset_explicit(struct transition *t)
+static int reset_explicit(struct transition *t) REQUIRES(t->dev->lock)
 {
     int error;
 
@@ -238,7 +238,7 @@ static int reset_check(struct transition *t)
     return 0;
 }
 
-static int reset_run(struct transition *t)
+static int reset_run(struct transition *t) RELEASES(t->dev->lock)
 {
     int error = reset_check(t);
 
@@ -279,5 +279,7 @@ int pcidev_reset(struct pcidev *dev, const struct berth_request *request)
     if (error)
         return refusal_end(&t.why, error, request);
     error = transition_begin(&t);
-    return error ? error : reset_run(&t);
+    if (error)
+        return error;
+    return reset_run(&t);
 }

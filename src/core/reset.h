@@ -14,7 +14,7 @@
 int reset_for_guest(struct pcidev *dev, struct berth_domain *guest, uint32_t generation);
 
 /** Steps: VFs go with their PF's reset, so none may be added while it lasts. */
-int step_close_vfs(struct transition *t);
-int step_open_vfs(struct transition *t);
+int step_close_vfs(struct transition *t) REQUIRES(t->dev->lock);
+int step_open_vfs(struct transition *t) REQUIRES(t->dev->lock);
 
 #endif

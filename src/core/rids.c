@@ -19,7 +19,7 @@ static void entry_free(struct port_deferred *deferred)
 
 /* With the machine's lock: takes part in the entry that is there, or makes @fresh the entry. */
 static int entry_join(struct berth_machine *machine, struct rid_entry *fresh,
-                      struct map_spare *spare, struct rid_entry **entry)
+                      struct map_spare *spare, struct rid_entry **entry) REQUIRES(machine->lock)
 {
     uint32_t key = sbdf_key(fresh->rid);
     int error = 0;
@@ -69,7 +69,7 @@ static bool counts(const struct berth_domain *domain)
  * that one of them has.
  */
 static uint32_t mates_on(const struct pcidev *dev, const struct rid_entry *entry,
-                         struct berth_domain **owner)
+                         struct berth_domain **owner) REQUIRES(dev->lock)
 {
     const struct party *party = dev->party;
     uint32_t count = 0;
@@ -89,6 +89,7 @@ static uint32_t mates_on(const struct pcidev *dev, const struct rid_entry *entry
 
 /* With the entry's lock: who else has it for somebody, and does not come along. */
 static uint32_t others_on(const struct pcidev *dev, const struct rid_stake *stake)
+    REQUIRES(dev->lock, stake->entry->lock)
 {
     struct berth_domain *ignored;
 
@@ -98,6 +99,7 @@ static uint32_t others_on(const struct pcidev *dev, const struct rid_stake *stak
 /* With the entry's lock: whose it is when @stake counts for @to; NULL: nobody's that is real. */
 static struct berth_domain *entry_heir(const struct pcidev *dev, const struct rid_stake *stake,
                                        struct berth_domain *to)
+    REQUIRES(dev->lock, stake->entry->lock)
 {
     struct berth_domain *owner = NULL;
 
@@ -111,6 +113,7 @@ static struct berth_domain *entry_heir(const struct pcidev *dev, const struct ri
 
 /* With the entry's lock. @heir: its owner from now on. */
 static void stake_count(struct rid_stake *stake, struct berth_domain *to, struct berth_domain *heir)
+    REQUIRES(stake->entry->lock)
 {
     struct rid_entry *entry = stake->entry;
 
@@ -130,6 +133,7 @@ static void unstake_from(struct berth_machine *machine, struct rid_entry *entry)
 
     lock_take(&machine->lock);
     last = atomic_fetch_sub_explicit(&entry->stakes, 1, memory_order_relaxed) == 1;
+    lock_unshared(&entry->lock); /* the last one meets nobody here */
     /* where a context could not be cleared, whoever comes next at this id has to know */
     last = last && !entry->attached && !entry->stale[0] && !entry->stale[1];
     if (last)
@@ -190,6 +194,7 @@ void rids_destroy(struct berth_machine *machine)
 /* With the entry's lock: whether @stake may be counted for @to. */
 static int entry_check(const struct pcidev *dev, const struct rid_stake *stake,
                        const struct berth_domain *to, struct berth_refusal *why)
+    REQUIRES(dev->lock, stake->entry->lock)
 {
     const struct rid_entry *entry = stake->entry;
     uint32_t others = others_on(dev, stake);
@@ -208,6 +213,7 @@ static int entry_check(const struct pcidev *dev, const struct rid_stake *stake,
  */
 static struct space *entry_target(const struct pcidev *dev, const struct rid_stake *stake,
                                   const struct berth_domain *to, const struct berth_domain *heir)
+    REQUIRES(dev->lock, stake->entry->lock)
 {
     const struct rid_entry *entry = stake->entry;
 
@@ -218,7 +224,7 @@ static struct space *entry_target(const struct pcidev *dev, const struct rid_sta
 }
 
 static int stake_move(struct pcidev *dev, struct rid_stake *stake, struct berth_domain *to,
-                      struct berth_refusal *why)
+                      struct berth_refusal *why) REQUIRES(dev->lock)
 {
     struct berth_domain *heir;
     int error;
@@ -286,10 +292,8 @@ struct sbdf rids_source(const struct pcidev *dev)
 {
     struct sbdf source = dev->sbdf, at = dev->sbdf;
     struct pcidev *bridge;
-    bool upwards = true;
 
-    while (upwards && (bridge = topology_bridge(dev->machine, at, tag_source))) {
-        upwards = bridge->sbdf.bus < at.bus; /* junk could make it a loop */
+    while ((bridge = topology_bridge(dev->machine, at, tag_source))) {
         at = bridge->sbdf;
         source_above(bridge, &source);
         pcidev_put(bridge, tag_source);
@@ -320,7 +324,7 @@ int rids_give_up(struct pcidev *dev, struct sbdf rid, struct berth_refusal *why)
 }
 
 /* Where not even what it was before can be had: whoever shares the id loses it, too. */
-static void stake_block(struct pcidev *dev, struct rid_stake *stake)
+static void stake_block(struct pcidev *dev, struct rid_stake *stake) REQUIRES(dev->lock)
 {
     struct berth_domain *nobody = dev->machine->quarantine;
 

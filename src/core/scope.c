@@ -80,7 +80,8 @@ static int member_save(struct scope_member *member)
     return error;
 }
 
-static void member_open(struct scope_member *member)
+/* Unseen, as member_take(): the lock of a mate stays with those who lend it. */
+static void member_open(struct scope_member *member) LOCKING_UNSEEN
 {
     struct pcidev_section section;
 
@@ -110,7 +111,7 @@ static bool holds_a_higher_one(const struct transition *t, const struct pcidev *
     return higher;
 }
 
-static int member_lock(struct transition *t, struct pcidev *dev)
+static int member_lock(struct transition *t, struct pcidev *dev) ACQUIRES_IF(0, dev->lock)
 {
     uint64_t until = holds_a_higher_one(t, dev) ? port_now_ns() + GIVE_WAY_NS : t->deadline_ns;
 
@@ -123,11 +124,12 @@ static int member_lock(struct transition *t, struct pcidev *dev)
 }
 
 /*
- * Broken, quiet and blocked; and in quarantine, if there is memory for that. As in device_lost()
- * what its guest may still touch ends the guest.
+ * Broken, quiet and blocked, in quarantine. As in device_lost() nothing in here can fail, and what
+ * its guest may still touch ends the guest.
  */
-static void member_lost(struct pcidev *dev)
+static void member_lost(struct scope_member *member) REQUIRES(member->dev->lock)
 {
+    struct pcidev *dev = member->dev;
     struct berth_domain *owner = device_owner(dev), *quarantine = dev->machine->quarantine;
     bool hidden, ignored = false;
 
@@ -139,14 +141,14 @@ static void member_lost(struct pcidev *dev)
     hidden = !owner_withdraw(dev, owner, &ignored);
     view_drop(dev);
     share_settle(dev, quarantine);
-    if (owner != quarantine && !domain_link(quarantine, dev))
+    if (owner != quarantine && !domain_link_spare(quarantine, dev, &member->fallback))
         domain_unlink(owner, dev);
     if (!hidden && domain_is_guest(owner))
         domain_crash(owner, dev);
 }
 
 /* A guest that has it loses sight of it while the bus is in reset. */
-static int member_hide(struct scope_member *member)
+static int member_hide(struct scope_member *member) REQUIRES(member->dev->lock)
 {
     struct pcidev_section section;
     bool lost = false;
@@ -156,12 +158,12 @@ static int member_hide(struct scope_member *member)
         return -EDEADLK;
     error = owner_withdraw(member->dev, device_owner(member->dev), &lost);
     if (lost)
-        member_lost(member->dev);
+        member_lost(member);
     access_close(&section);
     return error;
 }
 
-static int member_take(struct transition *t, struct scope_member *member)
+static int member_take(struct transition *t, struct scope_member *member) LOCKING_UNSEEN
 {
     struct pcidev *dev = member->dev;
     int error = scope_check_owner(t, dev);
@@ -187,6 +189,8 @@ static int member_take(struct transition *t, struct scope_member *member)
         refuse_other(&t->why, 0, BERTH_REASON_NONE, dev->sbdf);
     if (!error)
         error = access_drain(dev, NULL, t->deadline_ns, &t->why);
+    if (!error && sbdf_map_spare_fill(&member->fallback))
+        error = refuse(&t->why, -ENOMEM, BERTH_REASON_NO_MEMORY);
     if (!error)
         error = member_save(member);
     if (!error)
@@ -200,6 +204,7 @@ static int member_take(struct transition *t, struct scope_member *member)
 
 /* What has become of a mate matters to all that go with it; another one is lost by itself. */
 static int member_restore(struct transition *t, struct scope_member *member)
+    REQUIRES(member->dev->lock)
 {
     struct pcidev_section section;
     int error;
@@ -215,7 +220,7 @@ static int member_restore(struct transition *t, struct scope_member *member)
     if (!error && !member->mate)
         error = owner_restore(member->dev, device_owner(member->dev));
     if (error && !member->mate)
-        member_lost(member->dev);
+        member_lost(member);
     if (error && member->mate)
         t->dev->party->dead = member->dev;
     access_close(&section);
@@ -223,14 +228,14 @@ static int member_restore(struct transition *t, struct scope_member *member)
 }
 
 /* Nothing has happened to it after all. */
-static void member_release(struct scope_member *member)
+static void member_release(struct scope_member *member) REQUIRES(member->dev->lock)
 {
     struct pcidev_section section;
 
     if (!member->gone && !member->mate &&
         access_open(member->dev, GATE_SHUT, NULL, tag_scope, &section)) {
         if (owner_restore(member->dev, device_owner(member->dev)))
-            member_lost(member->dev);
+            member_lost(member);
         access_close(&section);
     }
     member_open(member);
@@ -240,8 +245,10 @@ static void member_release(struct scope_member *member)
 
 static void scope_free(struct scope *scope)
 {
-    for (unsigned i = 0; scope->members && i < scope->count; i++)
+    for (unsigned i = 0; scope->members && i < scope->count; i++) {
+        sbdf_map_spare_free(&scope->members[i].fallback);
         pcidev_put(scope->members[i].dev, tag_scope);
+    }
     port_free(scope->members);
     topology_reopen(scope->bridge);
     pcidev_put(scope->bridge, tag_scope);

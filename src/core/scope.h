@@ -16,8 +16,9 @@
 struct scope_member {
     struct pcidev *dev;
     struct registers saved;
-    bool gone; /* removed before its turn came: not in the scope any more */
-    bool mate; /* goes to the same owner in this very transaction, which holds it */
+    struct map_spare fallback; /* so that one that is lost gets into the quarantine's set */
+    bool gone;                 /* removed before its turn came: not in the scope any more */
+    bool mate;                 /* goes to the same owner in this very transaction, which holds it */
 };
 
 struct scope {
@@ -33,13 +34,13 @@ struct scope {
  * -ETIMEDOUT (one is in another transition, or somebody is inside; -ENOTTY where the transition can
  * do without). On failure nothing is held.
  */
-int scope_take(struct transition *t, struct scope *scope);
+int scope_take(struct transition *t, struct scope *scope) REQUIRES(t->dev->lock);
 
 /**
  * Waits for the neighbours, restores their registers, opens and unlocks them. One that does not
  * come back is broken and blocked, which is no error of the device that was reset; a mate that does
  * not come back is one. Returns @error, or that.
  */
-int scope_drop(struct transition *t, struct scope *scope, int error);
+int scope_drop(struct transition *t, struct scope *scope, int error) REQUIRES(t->dev->lock);
 
 #endif

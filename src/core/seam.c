@@ -62,10 +62,19 @@ int seam_write(struct pcidev *dev, unsigned reg, unsigned length, uint32_t value
                                       value & ones(length));
 }
 
+int seam_read_surely(struct pcidev *dev, unsigned reg, unsigned length, uint32_t *value)
+{
+    int error = seam_read(dev, reg, length, value);
+
+    if (!error && *value == ones(length))
+        error = seam_read(dev, reg, length, value);
+    return error;
+}
+
 int seam_update8(struct pcidev *dev, unsigned reg, uint8_t clear, uint8_t set)
 {
     uint32_t value;
-    int error = seam_read(dev, reg, 1, &value);
+    int error = seam_read_surely(dev, reg, 1, &value);
 
     if (error)
         return error;
@@ -75,7 +84,7 @@ int seam_update8(struct pcidev *dev, unsigned reg, uint8_t clear, uint8_t set)
 int seam_update16(struct pcidev *dev, unsigned reg, uint16_t clear, uint16_t set)
 {
     uint32_t value;
-    int error = seam_read(dev, reg, 2, &value);
+    int error = seam_read_surely(dev, reg, 2, &value);
 
     if (error)
         return error;
@@ -87,8 +96,6 @@ int seam_reset(struct pcidev *dev)
     const struct berth_machine_config *config = &dev->machine->config;
 
     check_inside(dev);
-    if (!config->host->reset)
-        return -ENOTTY;
     return config->host->reset(config->host_context, dev->claim);
 }
 
@@ -142,8 +149,6 @@ int seam_irq_bind(struct pcidev *dev, const struct berth_irq *irq, struct berth_
 
     check_inside(dev);
     *message = (struct berth_message){.address = 0};
-    if (!config->irqs)
-        return -EOPNOTSUPP;
     error = config->irqs->bind(config->irq_context, irq, message);
     if (error || irq->kind == BERTH_IRQ_INTX || !(message->data & (irq->count - 1u)))
         return error;
@@ -206,7 +211,7 @@ int seam_unmap(struct pcidev *dev, struct space *space, const struct berth_reser
 }
 
 /* Takes @space off the list of stale ones. */
-static bool stale_remove(struct rid_entry *entry, const struct space *space)
+static bool stale_remove(struct rid_entry *entry, const struct space *space) REQUIRES(entry->lock)
 {
     for (unsigned i = 0; i < 2; i++) {
         if (space && entry->stale[i] == space) {
@@ -217,12 +222,13 @@ static bool stale_remove(struct rid_entry *entry, const struct space *space)
     return false;
 }
 
-static void stale_add(struct rid_entry *entry, struct space *space)
+static void stale_add(struct rid_entry *entry, struct space *space) REQUIRES(entry->lock)
 {
     entry->stale[entry->stale[0] ? 1 : 0] = space;
 }
 
 static int stale_flush(struct pcidev *dev, struct rid_entry *entry, struct space *space)
+    REQUIRES(entry->lock)
 {
     const struct berth_machine_config *config = &dev->machine->config;
     int error = config->iommu->flush(config->iommu_context, entry->rid, space->handle);
@@ -239,6 +245,7 @@ static int stale_flush(struct pcidev *dev, struct rid_entry *entry, struct space
 
 /* Before an attach: at most one space is stale when it is done, so a detach always has room. */
 static int stale_settle(struct pcidev *dev, struct rid_entry *entry, const struct space *target)
+    REQUIRES(entry->lock)
 {
     int error = 0;
 

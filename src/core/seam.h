@@ -17,11 +17,18 @@ void seam_release(struct pcidev *dev);
 int seam_read(struct pcidev *dev, unsigned reg, unsigned length, uint32_t *value);
 int seam_write(struct pcidev *dev, unsigned reg, unsigned length, uint32_t value);
 
+/**
+ * The same for what is changed bit by bit, and never is all ones but where nobody answers: what was
+ * read in a passing moment of that must not be written back.
+ */
+int seam_read_surely(struct pcidev *dev, unsigned reg, unsigned length, uint32_t *value);
+
 /** Clears @clear and sets @set of a register of one byte (of the command register's lower one: who
  * changes the upper one meanwhile is src/vpci/intx.c), or of two. */
 int seam_update8(struct pcidev *dev, unsigned reg, uint8_t clear, uint8_t set);
 int seam_update16(struct pcidev *dev, unsigned reg, uint16_t clear, uint16_t set);
 
+/** For devices of which seam_describe() says that the host can. */
 int seam_reset(struct pcidev *dev);
 
 /** What the host knows of BAR @index: 0, or -ENODATA where it does not. No section is needed. */
@@ -55,15 +62,16 @@ int seam_map(struct pcidev *dev, struct space *space, const struct berth_reserve
 int seam_unmap(struct pcidev *dev, struct space *space, const struct berth_reserved *region);
 
 /** Points a context at @space, NULL: clears it. Keeps the counts of both spaces true. */
-int seam_attach(struct pcidev *dev, struct rid_entry *entry, struct space *space);
+int seam_attach(struct pcidev *dev, struct rid_entry *entry, struct space *space)
+    REQUIRES(entry->lock);
 
 /** Lets the IOMMU believe translated requests of @rid, or not. 0, -EOPNOTSUPP or -EIO. */
 int seam_ats(struct pcidev *dev, struct sbdf rid, bool on);
 
 /** Flushes what a context has cached of the space that it points to. With the entry's lock. */
-int seam_invalidate(struct pcidev *dev, struct rid_entry *entry);
+int seam_invalidate(struct pcidev *dev, struct rid_entry *entry) REQUIRES(entry->lock);
 
 /** Flushes what is stale behind a context. */
-int seam_flush(struct pcidev *dev, struct rid_entry *entry);
+int seam_flush(struct pcidev *dev, struct rid_entry *entry) REQUIRES(entry->lock);
 
 #endif

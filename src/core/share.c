@@ -27,6 +27,7 @@ static void share_free(struct share *share)
 
 /* With .shares_lock. */
 static struct share *share_find(struct berth_machine *machine, enum share_kind kind, uint64_t id)
+    REQUIRES(machine->shares_lock)
 {
     struct share *share = sbdf_map_find(&machine->shares, share_key(id));
 
@@ -37,6 +38,7 @@ static struct share *share_find(struct berth_machine *machine, enum share_kind k
 
 /* With .shares_lock. */
 static int share_insert(struct berth_machine *machine, struct share *fresh, struct map_spare *spare)
+    REQUIRES(machine->shares_lock)
 {
     struct share *first = sbdf_map_find(&machine->shares, share_key(fresh->id));
 
@@ -49,6 +51,7 @@ static int share_insert(struct berth_machine *machine, struct share *fresh, stru
 
 /* With .shares_lock. Nobody looks at a share but with the lock, or with a stake in it. */
 static void share_remove(struct berth_machine *machine, struct share *share)
+    REQUIRES(machine->shares_lock)
 {
     struct share *before = sbdf_map_find(&machine->shares, share_key(share->id));
 
@@ -67,6 +70,7 @@ void share_destroy(struct berth_machine *machine)
 {
     struct share *share, *next;
 
+    lock_unshared(&machine->shares_lock);
     for (uint32_t key = 0; (share = sbdf_map_next(&machine->shares, &key));) {
         sbdf_map_remove(&machine->shares, key);
         for (; share; share = next) {
@@ -100,6 +104,7 @@ static struct share *share_make(const struct want *want)
 
 /* With .shares_lock. */
 static void stake_link(struct share_stake *stake, struct share *share)
+    REQUIRES(stake->dev->machine->shares_lock)
 {
     struct pcidev *dev = stake->dev;
 
@@ -115,6 +120,7 @@ static void stake_link(struct share_stake *stake, struct share *share)
 
 /* With .shares_lock: the share that is left without members, or NULL. */
 static struct share *stake_unlink(struct berth_machine *machine, struct share_stake *stake)
+    REQUIRES(machine->shares_lock)
 {
     struct share *share = stake->share;
 
@@ -134,6 +140,7 @@ static bool stake_is(const struct share_stake *stake, const struct want *want)
 
 /* With .shares_lock. */
 static bool takes_part(const struct pcidev *dev, const struct want *want)
+    REQUIRES(dev->machine->shares_lock)
 {
     const struct share_stake *stake = dev->stakes;
 
@@ -144,7 +151,7 @@ static bool takes_part(const struct pcidev *dev, const struct want *want)
 
 /* With .shares_lock: links @stake into the share that is there, or into @fresh. */
 static int stake_join(struct share_stake *stake, const struct want *want, struct share *fresh,
-                      struct map_spare *spare)
+                      struct map_spare *spare) REQUIRES(stake->dev->machine->shares_lock)
 {
     struct berth_machine *machine = stake->dev->machine;
     struct share *share = share_find(machine, want->kind, want->id);
@@ -208,6 +215,7 @@ static bool wanted(const struct share_stake *stake, const struct want *want, uns
 /* With .shares_lock: takes the stakes of @kinds away that are not in the list. */
 static void stakes_take(struct pcidev *dev, unsigned kinds, const struct want *want, unsigned count,
                         struct share_stake **gone, struct share **empty)
+    REQUIRES(dev->machine->shares_lock)
 {
     struct share_stake **link = &dev->stakes, *stake;
     struct share *share;
@@ -237,6 +245,7 @@ static void stakes_prune(struct pcidev *dev, unsigned kinds, const struct want *
     lock_take(&dev->machine->shares_lock);
     stakes_take(dev, kinds, want, count, &gone, &empty);
     lock_drop(&dev->machine->shares_lock);
+    lock_unshared(&dev->machine->shares_lock); /* nobody finds what was taken */
     while ((stake = gone)) {
         gone = stake->sibling;
         port_free(stake);
@@ -270,7 +279,7 @@ static bool bar_may_share(const struct bar_set *bars, unsigned i)
     return bars->address[i] && bars->shift[i] < PAGE_SHIFT && !(bars->flags[i] & BAR_SET_IO);
 }
 
-static unsigned want_pages(const struct pcidev *dev, struct want *want)
+static unsigned want_pages(const struct pcidev *dev, struct want *want) REQUIRES(dev->lock)
 {
     unsigned count = 0;
 
@@ -329,6 +338,13 @@ void share_update_behind(struct pcidev *bridge)
     }
 }
 
+/* The first stake of a device that nobody else knows yet. */
+static void group_set(struct pcidev *dev)
+{
+    lock_unshared(&dev->machine->shares_lock);
+    dev->group = dev->stakes->share;
+}
+
 /* Set before the device is published, and kept for as long as there is the object. */
 static int group_join(struct pcidev *dev)
 {
@@ -342,7 +358,7 @@ static int group_join(struct pcidev *dev)
     want.id = id;
     error = stake_make(dev, &want);
     if (!error)
-        dev->group = dev->stakes->share; /* nobody else knows the device yet */
+        group_set(dev);
     return error;
 }
 
@@ -353,7 +369,8 @@ int share_join(struct pcidev *dev)
     return error ? error : share_update(dev);
 }
 
-void share_part(struct pcidev *dev)
+/* Unseen: the last one who knows the device; without a machine there is no lock either. */
+void share_part(struct pcidev *dev) LOCKING_UNSEEN
 {
     struct share_stake *stake;
 

@@ -33,8 +33,9 @@ struct share {
     uint64_t id;
 
     /* under the machine's .shares_lock */
-    struct share *next; /* with the same key in the machine's map */
-    struct share_stake *members;
+    /* with the same key in the machine's map */
+    struct share *next GUARDED_BY(berth_machine, shares_lock);
+    struct share_stake *members GUARDED_BY(berth_machine, shares_lock);
 
     /*
      * Locking: of a group only. .turn (rank LOCK_TURN) is held for a whole change of owner, which
@@ -47,21 +48,23 @@ struct share {
 struct share_stake {
     struct share *share;
     struct pcidev *dev;
-    struct share_stake *next, **link; /* of the share's members */
-    struct share_stake *sibling;      /* of the device's stakes */
-    uint8_t bar;                      /* SHARE_PAGE: the BAR in it */
-    bool lenient;  /* SHARE_LINE: it can do without the line, and is not refused for it */
-    uint8_t takes; /* SHARE_LINE: of share_line_take(); while there are, it can't do without */
+    struct share_stake *next GUARDED_BY(berth_machine, shares_lock); /* of the share's members */
+    struct share_stake **link GUARDED_BY(berth_machine, shares_lock);
+    struct share_stake *sibling GUARDED_BY(berth_machine, shares_lock); /* of the device's stakes */
+    uint8_t bar;  /* SHARE_PAGE: the BAR in it */
+    bool lenient; /* SHARE_LINE: it can do without the line, and is not refused for it */
+    /* SHARE_LINE: of share_line_take(); while there are, it can't do without */
+    uint8_t takes GUARDED_BY(berth_machine, shares_lock);
 };
 
 /** Takes part in everything that is known of the device. 0 or -ENOMEM. The object parts when it is
  * freed and not before: whoever begins a transition of it takes the group's turn first. */
-int share_join(struct pcidev *dev);
+int share_join(struct pcidev *dev) REQUIRES(dev->lock);
 void share_part(struct pcidev *dev);
 
 /** Looks again at all but the group: BARs and bridges move. With the device's lock. 0 or -ENOMEM.
  */
-int share_update(struct pcidev *dev);
+int share_update(struct pcidev *dev) REQUIRES(dev->lock);
 
 /** The same for the devices behind a bridge that has just been added. What is short of memory is
  * left as it is: it looks again when it is lent. */
@@ -121,7 +124,7 @@ bool share_line(struct pcidev *dev, const struct berth_domain *owner, struct ber
  * like that (then false). Until the drop nobody who could not be trusted with it is lent a device
  * on the line that needs it. With the device's lock.
  */
-bool share_line_take(struct pcidev *dev);
+bool share_line_take(struct pcidev *dev) REQUIRES(dev->lock);
 void share_line_drop(struct pcidev *dev);
 
 /** Frees the shares that are left when the machine goes. */

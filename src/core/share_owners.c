@@ -62,6 +62,7 @@ void party_end(struct party *party)
 /* With .shares_lock: the owner of @dev, or the one it goes back to, that @domain can't be with. */
 static const struct berth_domain *excluded_by(const struct pcidev *dev,
                                               const struct berth_domain *domain)
+    REQUIRES(dev->machine->shares_lock)
 {
     if (exclude(dev->counted, domain))
         return dev->counted;
@@ -71,6 +72,7 @@ static const struct berth_domain *excluded_by(const struct pcidev *dev,
 /* With .shares_lock: a member that @to may not be with in this share, or NULL. */
 static const struct share_stake *rival(const struct share_stake *stake,
                                        const struct berth_domain *to)
+    REQUIRES(stake->dev->machine->shares_lock)
 {
     const struct share_stake *m;
 
@@ -93,6 +95,7 @@ static const enum berth_reason reasons[] = {
 /* With .shares_lock, which keeps the member, and the owner that it counts for. */
 static int share_refuse(const struct share_stake *stake, const struct share_stake *with,
                         const struct berth_domain *to, struct berth_refusal *why)
+    REQUIRES(stake->dev->machine->shares_lock)
 {
     const struct share *share = stake->share;
     uint32_t number = share->kind == SHARE_PAGE ? stake->bar : (uint32_t)share->id;
@@ -114,6 +117,7 @@ static bool stake_before(const struct share_stake *a, const struct share_stake *
 /* The first reason is that of the IOMMU, then the path: what people know best. */
 static const struct share_stake *stake_next(const struct pcidev *dev,
                                             const struct share_stake *after)
+    REQUIRES(dev->machine->shares_lock)
 {
     const struct share_stake *next = NULL;
 
@@ -126,6 +130,7 @@ static const struct share_stake *stake_next(const struct pcidev *dev,
 /* With .shares_lock: the @nth stake that is in the way, and the rival in it. */
 static const struct share_stake *clash_find(const struct pcidev *dev, const struct berth_domain *to,
                                             unsigned nth, const struct share_stake **with)
+    REQUIRES(dev->machine->shares_lock)
 {
     const struct share_stake *stake = NULL;
 
@@ -183,14 +188,16 @@ void share_settle(struct pcidev *dev, const struct berth_domain *domain)
     lock_drop(&dev->machine->shares_lock);
 }
 
-int share_take_turn(struct pcidev *dev, uint64_t deadline_ns, struct berth_refusal *why)
+/* Unseen, as share_drop_turn(): who is in no group has no turn to take. */
+int share_take_turn(struct pcidev *dev, uint64_t deadline_ns,
+                    struct berth_refusal *why) LOCKING_UNSEEN
 {
     if (!dev->group || lock_take_until(&dev->group->turn, deadline_ns))
         return 0;
     return refuse_other(why, -ETIMEDOUT, BERTH_REASON_TRANSITION, dev->sbdf);
 }
 
-void share_drop_turn(struct pcidev *dev)
+void share_drop_turn(struct pcidev *dev) LOCKING_UNSEEN
 {
     if (dev->group)
         lock_drop(&dev->group->turn);
@@ -206,7 +213,7 @@ struct closure {
 };
 
 /* With .shares_lock. One that is on its way out is none. */
-static void closure_add(struct closure *c, struct pcidev *dev)
+static void closure_add(struct closure *c, struct pcidev *dev) REQUIRES(dev->machine->shares_lock)
 {
     if (dev->in_closure || device_state(dev) != PCIDEV_PRESENT)
         return;
@@ -222,6 +229,7 @@ static void closure_add(struct closure *c, struct pcidev *dev)
 
 /* With .shares_lock. */
 static void closure_grow(struct closure *c, const struct pcidev *dev)
+    REQUIRES(dev->machine->shares_lock)
 {
     for (const struct share_stake *s = dev->stakes; s; s = s->sibling)
         for (const struct share_stake *m = tolerated(s) ? NULL : s->share->members; m; m = m->next)
@@ -250,6 +258,7 @@ int share_closure(struct pcidev *dev, struct pcidev **list, unsigned max, const 
 /* With .shares_lock. */
 static const struct share_stake *line_other(const struct share_stake *stake,
                                             const struct berth_domain *owner)
+    REQUIRES(stake->dev->machine->shares_lock)
 {
     const struct share_stake *m = stake->share->members;
 
@@ -261,6 +270,7 @@ static const struct share_stake *line_other(const struct share_stake *stake,
 /* With .shares_lock. */
 static const struct share_stake *line_clash(const struct pcidev *dev,
                                             const struct berth_domain *owner)
+    REQUIRES(dev->machine->shares_lock)
 {
     const struct share_stake *m = NULL;
 
@@ -285,7 +295,7 @@ bool share_line(struct pcidev *dev, const struct berth_domain *owner, struct ber
 }
 
 /* With .shares_lock. */
-static void line_count(struct pcidev *dev, int change)
+static void line_count(struct pcidev *dev, int change) REQUIRES(dev->machine->shares_lock)
 {
     for (struct share_stake *s = dev->stakes; s; s = s->sibling)
         if (s->share->kind == SHARE_LINE && s->takes + change >= 0)

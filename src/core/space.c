@@ -35,6 +35,7 @@ int space_destroy(struct berth_machine *machine, struct space *space)
         return 0;
     if (atomic_load(&space->contexts))
         return -EBUSY;
+    lock_unshared(&space->lock);
     while (space->regions) { /* left over where an unmap failed (X10) */
         struct region *region = space->regions;
 
@@ -71,7 +72,7 @@ static bool region_overlaps(const struct berth_reserved *a, const struct berth_r
 
 /* With .lock: the same region, or NULL; *@clash where another one overlaps it. */
 static struct region *region_find(struct space *space, const struct berth_reserved *reserved,
-                                  bool *clash)
+                                  bool *clash) REQUIRES(space->lock)
 {
     *clash = false;
     for (struct region *r = space->regions; r; r = r->next) {
@@ -114,7 +115,7 @@ static int region_join(struct space *space, const struct berth_reserved *reserve
 
 /* With the region's lock, which it drops. The record goes with its last user, once it is unmapped.
  */
-static void region_leave(struct space *space, struct region *region)
+static void region_leave(struct space *space, struct region *region) RELEASES(region->lock)
 {
     struct region **link = &space->regions;
     bool gone;

@@ -72,9 +72,9 @@ static int sriov_write(struct transition *t, unsigned vfs)
 }
 
 /* The registers cannot be written any more once there are VFs (SR-IOV 1.1, 3.3.14). */
-static int sriov_bars(struct transition *t)
+static int sriov_bars(struct transition *t) REQUIRES(t->dev->lock)
 {
-    return t->vfs ? bars_latch_vfs(t->dev) : 0;
+    return t->vfs ? bars_latch_vfs(t->dev, &t->lost) : 0;
 }
 
 static int sriov_undo_set(struct transition *t)

@@ -88,7 +88,7 @@ int step_resume(struct transition *t)
 }
 
 /* What a guest can change in the hardware, back to how it was when it got the device. */
-static int clean_guest(struct pcidev *dev)
+static int clean_guest(struct pcidev *dev) REQUIRES(dev->lock)
 {
     const struct recovery *r = atomic_load(&dev->recovery);
     int error = rebar_restore(dev);

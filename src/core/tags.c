@@ -16,7 +16,7 @@ void tags_destroy(struct pcidev *dev)
 }
 
 /* Tags are compared by address: they are static strings, and C6 wants few of them. */
-static struct berth_holder *tag_slot(struct tag_table *tags, const char *tag)
+static struct berth_holder *tag_slot(struct tag_table *tags, const char *tag) REQUIRES(tags->lock)
 {
     struct berth_holder *unused = NULL;
 

@@ -48,7 +48,7 @@ static bool wait_for_leaving(const struct teardown *t)
 
 static void take_one(struct teardown *t, struct pcidev *dev)
 {
-    struct berth_refusal why;
+    struct berth_refusal why = {.reason = BERTH_REASON_NONE};
     const struct berth_request request = {
         .timeout_ns = t->deadline_ns - port_now_ns(), /* not 0: see take_devices() */
         .why = &why,

@@ -111,16 +111,13 @@ int topology_enter_above(const struct pcidev *dev, struct above *above, struct b
 {
     struct sbdf at = dev->sbdf;
     struct pcidev *bridge;
-    bool busy, upwards;
+    bool busy;
     int error = 0;
 
     above->count = 0;
-    while ((bridge = topology_bridge_or_busy(dev->machine, at, tag_topology, &busy))) {
-        upwards = bridge->sbdf.bus < at.bus; /* junk could make it a loop */
+    while (!error && (bridge = topology_bridge_or_busy(dev->machine, at, tag_topology, &busy))) {
         at = bridge->sbdf;
         error = enter_one(bridge, above, why);
-        if (error || !upwards)
-            break;
     }
     if (!error && busy)
         error = refuse_other(why, -EBUSY, BERTH_REASON_TRANSITION, at);
@@ -175,10 +172,15 @@ unsigned topology_children(struct pcidev *dev)
 int pcidev_group(const struct pcidev *dev, uint32_t *group)
 {
     const struct berth_machine_config *config = &dev->machine->config;
+    uint32_t found = 0;
+    int error;
 
     if (!config->iommu || !config->iommu->group)
         return -EOPNOTSUPP;
-    return config->iommu->group(config->iommu_context, dev->sbdf, group);
+    error = config->iommu->group(config->iommu_context, dev->sbdf, &found);
+    if (!error) /* F59: what comes with an error is none */
+        *group = found;
+    return error;
 }
 
 /* ---- requester ids ---- */
@@ -270,13 +272,9 @@ int topology_rids(struct pcidev *dev, struct sbdf rids[PCIDEV_RIDS_MAX])
     rid_add(&list, dev->sbdf);
     add_phantoms(dev, &list);
     while ((bridge = topology_bridge(dev->machine, at, tag_topology))) {
-        bool upwards = bridge->sbdf.bus < at.bus; /* junk could make it a loop */
-
         add_bridge_alias(bridge, &list);
         at = bridge->sbdf;
         pcidev_put(bridge, tag_topology);
-        if (!upwards)
-            break;
     }
     return list.overflow ? -E2BIG : (int)list.count;
 }

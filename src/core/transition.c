@@ -31,16 +31,6 @@ struct space *transition_space(const struct transition *t, const struct berth_do
 
 /* ---- begin and end ---- */
 
-static int spare_fill(struct map_spare *spare)
-{
-    for (; spare->count < MAP_LEVELS; spare->count++) {
-        spare->node[spare->count] = port_alloc(sizeof(struct map_node));
-        if (!spare->node[spare->count])
-            return -ENOMEM;
-    }
-    return 0;
-}
-
 static void spares_free(struct transition *t)
 {
     sbdf_map_spare_free(&t->relink);
@@ -48,7 +38,7 @@ static void spares_free(struct transition *t)
 }
 
 /* Its lock, or who has it (R5). */
-static int device_lock(struct transition *t)
+static int device_lock(struct transition *t) ACQUIRES_IF(0, t->dev->lock)
 {
     struct pcidev *dev = t->dev;
 
@@ -64,7 +54,7 @@ static int device_lock(struct transition *t)
                         dev->sbdf);
 }
 
-static int device_begin(struct transition *t)
+static int device_begin(struct transition *t) REQUIRES(t->dev->lock)
 {
     struct pcidev *dev = t->dev;
 
@@ -76,7 +66,7 @@ static int device_begin(struct transition *t)
     return 0;
 }
 
-static int device_lock_and_begin(struct transition *t)
+static int device_lock_and_begin(struct transition *t) ACQUIRES_IF(0, t->dev->lock)
 {
     int error = device_lock(t);
 
@@ -96,7 +86,7 @@ int transition_begin(struct transition *t)
     t->policy = t->machine->config.policy;
     t->deadline_ns = machine_deadline(t->machine, t->request);
     refusal_begin(&t->why, t->dev->sbdf);
-    if (spare_fill(&t->relink) || spare_fill(&t->fallback)) {
+    if (sbdf_map_spare_fill(&t->relink) || sbdf_map_spare_fill(&t->fallback)) {
         spares_free(t);
         return refusal_end(&t->why, refuse(&t->why, -ENOMEM, BERTH_REASON_NO_MEMORY), t->request);
     }
@@ -150,7 +140,7 @@ int transition_end(struct transition *t, int error)
  * go on. Nothing here can fail: what the IOMMU refuses to clear stays counted in the space that it
  * points to, which is then never freed (O5).
  */
-static void device_lost(struct transition *t)
+static void device_lost(struct transition *t) REQUIRES(t->dev->lock)
 {
     struct pcidev *dev = t->dev;
     struct berth_domain *owner = device_owner(dev);
@@ -184,7 +174,7 @@ static void device_lost(struct transition *t)
  * A2: what failed may have left the gate open, with the guest inside. Where it does not come out in
  * time nothing is taken from under it: it keeps a device that can do nothing.
  */
-static bool lost_is_left(struct transition *t)
+static bool lost_is_left(struct transition *t) REQUIRES(t->dev->lock)
 {
     struct pcidev *dev = t->dev;
 

@@ -63,78 +63,81 @@ struct step {
  * Returns 0, -ETIMEDOUT (another transition; its name is in the refusal), -EDEADLK, -ENODEV
  * (removed), -ENOMEM. On failure nothing is held.
  */
-int transition_begin(struct transition *t);
+int transition_begin(struct transition *t) ACQUIRES_IF(0, t->dev->lock);
 
 /** Runs a table. Returns 0 or the error of the step that failed, with everything undone. */
-int transition_run(struct transition *t, const struct step *steps, unsigned count);
+int transition_run(struct transition *t, const struct step *steps, unsigned count)
+    REQUIRES(t->dev->lock);
 
 #define TRANSITION_RUN(t, steps) transition_run(t, steps, sizeof(steps) / sizeof((steps)[0]))
 
 /** The same by single steps, for several devices in one transaction: a step, which fills in the
  * refusal where it fails; the way back of one that was done; and the end of the way back. */
-int transition_step(struct transition *t, const struct step *step);
-void transition_undo(struct transition *t, const struct step *step);
-void transition_undone(struct transition *t);
+int transition_step(struct transition *t, const struct step *step) REQUIRES(t->dev->lock);
+void transition_undo(struct transition *t, const struct step *step) REQUIRES(t->dev->lock);
+void transition_undone(struct transition *t) REQUIRES(t->dev->lock);
 
 /** Whether the guest still has the device. Stays so while the device's lock is held. */
 bool tenancy_holds(const struct tenancy *tenancy, const struct pcidev *dev);
 
 /** Drops what transition_begin() took; fills in the caller's refusal; returns @error. */
-int transition_end(struct transition *t, int error);
+int transition_end(struct transition *t, int error) RELEASES(t->dev->lock);
 
 /** The space that a device uses while @domain owns it; may be NULL. */
-struct space *transition_space(const struct transition *t, const struct berth_domain *domain);
+struct space *transition_space(const struct transition *t, const struct berth_domain *domain)
+    REQUIRES(t->dev->lock);
 
 /* ---- shared steps (steps.c) ---- */
 
 /** Closes the gate and waits for everybody inside (A2, R5); undo opens it. */
-int step_revoke(struct transition *t);
-int step_reopen(struct transition *t);
+int step_revoke(struct transition *t) REQUIRES(t->dev->lock);
+int step_reopen(struct transition *t) REQUIRES(t->dev->lock);
 
 /** Opens a gate, and takes bus mastering from a contained device; inside a section. */
-void gate_open(struct pcidev *dev);
+void gate_open(struct pcidev *dev) REQUIRES(dev->lock);
 
 /** Takes the guest's view away: mappings, vectors, endpoints (R2, O2). */
-int step_withdraw(struct transition *t);
-int step_restore_view(struct transition *t);
+int step_withdraw(struct transition *t) REQUIRES(t->dev->lock);
+int step_restore_view(struct transition *t) REQUIRES(t->dev->lock);
 
 /**
  * The same for a device that is not the transition's own. *@lost: it is away, and did not come back
  * where that was refused.
  */
-int owner_withdraw(struct pcidev *dev, const struct berth_domain *owner, bool *lost);
-int owner_restore(struct pcidev *dev, const struct berth_domain *owner);
+int owner_withdraw(struct pcidev *dev, const struct berth_domain *owner, bool *lost)
+    REQUIRES(dev->lock);
+int owner_restore(struct pcidev *dev, const struct berth_domain *owner) REQUIRES(dev->lock);
 
 /** Saves the registers; bus mastering and MSI off. */
-int step_quiesce(struct transition *t);
-int step_resume(struct transition *t);
+int step_quiesce(struct transition *t) REQUIRES(t->dev->lock);
+int step_resume(struct transition *t) REQUIRES(t->dev->lock);
 
 /**
  * O2: decode as the firmware left it, no bus mastering, interrupts off; nothing of what the old
  * owner wrote for its interrupts, or into registers that a guest may write.
  */
-int step_clean(struct transition *t);
+int step_clean(struct transition *t) REQUIRES(t->dev->lock);
 
 /** Takes it out of the owner's set. */
-int step_unlink(struct transition *t);
-int step_relink(struct transition *t);
+int step_unlink(struct transition *t) REQUIRES(t->dev->lock);
+int step_relink(struct transition *t) REQUIRES(t->dev->lock);
 
 /** Resets by the first method that works (reset.c). */
-int step_reset(struct transition *t);
+int step_reset(struct transition *t) REQUIRES(t->dev->lock);
 
 /** The private space of a device that goes to the quarantine. */
-int step_make_space(struct transition *t);
-int step_free_space(struct transition *t);
+int step_make_space(struct transition *t) REQUIRES(t->dev->lock);
+int step_free_space(struct transition *t) REQUIRES(t->dev->lock);
 
 /** Reserved regions: into the new space before the contexts move, out of the old one after (X03).
  */
-int step_map_new(struct transition *t);
-int step_unmap_new(struct transition *t);
-int step_unmap_old(struct transition *t);
-int step_map_old(struct transition *t);
+int step_map_new(struct transition *t) REQUIRES(t->dev->lock);
+int step_unmap_new(struct transition *t) REQUIRES(t->dev->lock);
+int step_unmap_old(struct transition *t) REQUIRES(t->dev->lock);
+int step_map_old(struct transition *t) REQUIRES(t->dev->lock);
 
 /** Contexts of all requester ids. */
-int step_move(struct transition *t);
-int step_move_back(struct transition *t);
+int step_move(struct transition *t) REQUIRES(t->dev->lock);
+int step_move_back(struct transition *t) REQUIRES(t->dev->lock);
 
 #endif

@@ -35,6 +35,6 @@ int vfs_give_back(struct pcidev *pf, const struct tenancy *tenancy, bool force,
                   const struct berth_request *request);
 
 /** The same, and transition_begin(), with no VFs made in between. */
-int vfs_begin(struct transition *t, const struct tenancy *tenancy);
+int vfs_begin(struct transition *t, const struct tenancy *tenancy) ACQUIRES_IF(0, t->dev->lock);
 
 #endif

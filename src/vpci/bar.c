@@ -92,7 +92,7 @@ static uint32_t address_bits(const struct vpci_bar *b, bool upper)
  * not waited for. Drivers size and place with decode off (PCI 3.0, 6.2.5.1).
  */
 static uint32_t address_write(struct vpci *v, const struct vpci_bar *b, uint32_t stored,
-                              uint32_t value)
+                              uint32_t value) REQUIRES(v->lock)
 {
     if (value == stored || !b->decoded)
         return value;
@@ -106,6 +106,7 @@ static uint32_t lower_write(void *context, unsigned reg, uint32_t stored, uint32
     struct vpci *v = context;
     const struct vpci_bar *b = &v->bar[(reg - PCI_BAR0) / 4];
 
+    lock_held(&v->lock);
     (void)cleared;
     return address_write(v, b, stored, value & (address_bits(b, false) | flag_bits(b)));
 }
@@ -116,6 +117,7 @@ static uint32_t upper_write(void *context, unsigned reg, uint32_t stored, uint32
     struct vpci *v = context;
     const struct vpci_bar *b = &v->bar[(reg - PCI_BAR0) / 4 - 1];
 
+    lock_held(&v->lock);
     (void)cleared;
     return address_write(v, b, stored, value & address_bits(b, true));
 }
@@ -127,6 +129,7 @@ static uint32_t rom_write(void *context, unsigned reg, uint32_t stored, uint32_t
     struct vpci *v = context;
     const struct vpci_bar *b = &v->bar[BERTH_BAR_ROM];
 
+    lock_held(&v->lock);
     (void)reg;
     (void)cleared;
     value &= (address_bits(b, false) & ROM_ADDRESS) | ROM_ENABLE;

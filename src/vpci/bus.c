@@ -74,7 +74,7 @@ static bool is_found(const struct vpci *v, const struct vbus_bus *b, unsigned de
 }
 
 static int take_wanted(struct vbus *bus, struct vpci *v, struct sbdf want,
-                       struct berth_refusal *why)
+                       struct berth_refusal *why) REQUIRES(bus->lock)
 {
     struct vbus_bus *b = want.segment == bus->config.segment ? by_number(bus, want.bus) : NULL;
 
@@ -86,7 +86,7 @@ static int take_wanted(struct vbus *bus, struct vpci *v, struct sbdf want,
 }
 
 /* Functions of one device of the host are one device of the guest, if it has their function 0. */
-static bool take_beside(struct vbus *bus, struct vpci *v)
+static bool take_beside(struct vbus *bus, struct vpci *v) REQUIRES(bus->lock)
 {
     const struct sbdf here = v->dev->sbdf;
     struct sbdf first = here, at;
@@ -107,7 +107,7 @@ static bool take_beside(struct vbus *bus, struct vpci *v)
     return found;
 }
 
-static bool take_free(struct vbus *bus, struct vpci *v)
+static bool take_free(struct vbus *bus, struct vpci *v) REQUIRES(bus->lock)
 {
     unsigned roots = bus->config.bus_count;
 
@@ -210,7 +210,7 @@ void vbus_unpublish(struct vbus *bus, struct vpci *v)
 
 /* ---- numbers: with the bus's lock ---- */
 
-static void number_give(struct vbus *bus, struct vbus_bus *b, unsigned number)
+static void number_give(struct vbus *bus, struct vbus_bus *b, unsigned number) REQUIRES(bus->lock)
 {
     struct vbus_bus *holder = by_number(bus, number);
 
@@ -221,7 +221,7 @@ static void number_give(struct vbus *bus, struct vbus_bus *b, unsigned number)
 }
 
 /* Where several ports ask for a number, the last one has it; then another one that still does. */
-static void number_drop(struct vbus *bus, struct vbus_bus *b)
+static void number_drop(struct vbus *bus, struct vbus_bus *b) REQUIRES(bus->lock)
 {
     unsigned number = atomic_load(&b->number);
 
@@ -234,7 +234,7 @@ static void number_drop(struct vbus *bus, struct vbus_bus *b)
             number_give(bus, bus->buses[i], number);
 }
 
-static void number_change(struct vbus *bus, struct vbus_bus *b, unsigned number)
+static void number_change(struct vbus *bus, struct vbus_bus *b, unsigned number) REQUIRES(bus->lock)
 {
     const struct vbus_bus *holder = number < VBUS_NO_NUMBER ? by_number(bus, number) : NULL;
 
@@ -278,6 +278,7 @@ static int buses_make(struct vbus *bus)
     bus->buses = port_alloc(count * sizeof(struct vbus_bus *));
     if (!bus->buses)
         return -ENOMEM;
+    lock_unshared(&bus->lock);
     for (; bus->bus_count < count; bus->bus_count++) {
         unsigned number = bus->config.first_bus + bus->bus_count;
         struct vbus_bus *b = port_alloc(sizeof(*b));

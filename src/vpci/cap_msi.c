@@ -94,7 +94,7 @@ static uint32_t message_write(void *context, unsigned reg, uint32_t stored, uint
 
 /* ---- the hardware's side ---- */
 
-static int hardware_mask(struct vpci *v, uint32_t guest)
+static int hardware_mask(struct vpci *v, uint32_t guest) REQUIRES(v->lock)
 {
     uint32_t all = vector_bits(v->irqs->count[BERTH_IRQ_MSI]);
 
@@ -103,7 +103,7 @@ static int hardware_mask(struct vpci *v, uint32_t guest)
     return seam_write(v->dev, mask_reg(v), 4, (guest | ~vector_bits(v->irqs->msi_bound)) & all);
 }
 
-static int hardware_control(struct vpci *v, bool on)
+static int hardware_control(struct vpci *v, bool on) REQUIRES(v->lock)
 {
     unsigned log2 = 0;
 
@@ -129,7 +129,7 @@ static int hardware_message(struct vpci *v)
 }
 
 /* Masks and message first: nothing leaves the device before both are right. */
-static int hardware_set_up(struct vpci *v)
+static int hardware_set_up(struct vpci *v) REQUIRES(v->lock)
 {
     uint32_t guest = has_masks(v) ? vpci_stored(v, mask_reg(v), 4) : 0;
     int error = hardware_mask(v, guest);
@@ -141,7 +141,7 @@ static int hardware_set_up(struct vpci *v)
 
 /* ---- on and off ---- */
 
-static int msi_disable(struct vpci *v)
+static int msi_disable(struct vpci *v) REQUIRES(v->lock)
 {
     struct vpci_irqs *irqs = v->irqs;
     int error;
@@ -155,7 +155,7 @@ static int msi_disable(struct vpci *v)
 }
 
 /* 0, or -errno with MSI off. */
-static int msi_enable(struct vpci *v, unsigned count)
+static int msi_enable(struct vpci *v, unsigned count) REQUIRES(v->lock)
 {
     struct vpci_irqs *irqs = v->irqs;
     int error;
@@ -195,6 +195,7 @@ static uint32_t control_write(void *context, unsigned reg, uint32_t stored, uint
     unsigned count;
     int error = 0;
 
+    lock_held(&v->lock);
     (void)reg;
     (void)stored;
     (void)cleared;
@@ -215,9 +216,12 @@ static uint32_t control_write(void *context, unsigned reg, uint32_t stored, uint
 
 int vpci_msi_restore(struct vpci *v)
 {
+    int error;
+
     if (!v->irqs->msi_at)
         return 0;
-    return v->irqs->on == BERTH_IRQ_MSI ? hardware_set_up(v) : hardware_control(v, false);
+    error = hardware_control(v, false); /* the core's own restore may have left it on (X15) */
+    return error || v->irqs->on != BERTH_IRQ_MSI ? error : hardware_set_up(v);
 }
 
 /* ---- masks ---- */
@@ -230,6 +234,7 @@ static uint32_t mask_write(void *context, unsigned reg, uint32_t stored, uint32_
     struct vpci_irqs *irqs = v->irqs;
     int error = 0;
 
+    lock_held(&v->lock);
     (void)reg;
     (void)stored;
     (void)cleared;
@@ -307,7 +312,7 @@ static int msi_add_registers(struct vpci *v, unsigned cap, unsigned at)
     return error;
 }
 
-static int msi_init(struct vpci *v, unsigned cap, unsigned at)
+static int msi_init(struct vpci *v, unsigned cap, unsigned at) REQUIRES(v->lock)
 {
     unsigned log2 = (v->dev->traits.msi_control & CONTROL_CAPABLE) >> CAPABLE_SHIFT;
     int error;
@@ -315,7 +320,7 @@ static int msi_init(struct vpci *v, unsigned cap, unsigned at)
     if (!v->irqs)
         return -EOPNOTSUPP;
     if (at != v->dev->traits.cap[CAP_MSI] || log2 > LOG2_VECTORS_MAX ||
-        msi_length(v) > vpci_cap_room(v, at))
+        at + msi_length(v) > vpci_cap_room(v, at))
         return -EINVAL;
     error = vpci_vectors_make(v, BERTH_IRQ_MSI, 1u << log2, false);
     if (error)

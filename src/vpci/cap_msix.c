@@ -42,7 +42,7 @@ static unsigned entry_count(const struct vpci *v)
 
 /* ---- the hardware's table ---- */
 
-static bool table_is_reachable(const struct vpci *v)
+static bool table_is_reachable(const struct vpci *v) REQUIRES(v->lock)
 {
     return v->irqs->on == BERTH_IRQ_MSIX && vpci_bars_answer(v);
 }
@@ -55,7 +55,7 @@ static int entry_write(struct vpci *v, unsigned index, unsigned at, uint32_t val
                           value);
 }
 
-static int entry_write_message(struct vpci *v, unsigned index)
+static int entry_write_message(struct vpci *v, unsigned index) REQUIRES(v->lock)
 {
     const struct berth_message *host = &entry(v, index)->host;
     int error = entry_write(v, index, ENTRY_ADDRESS, (uint32_t)host->address);
@@ -69,7 +69,7 @@ static int entry_write_message(struct vpci *v, unsigned index)
     return error;
 }
 
-static int entry_write_mask(struct vpci *v, unsigned index, bool open)
+static int entry_write_mask(struct vpci *v, unsigned index, bool open) REQUIRES(v->lock)
 {
     int error = entry_write(v, index, ENTRY_CONTROL, open ? 0 : ENTRY_MASK);
 
@@ -81,7 +81,7 @@ static int entry_write_mask(struct vpci *v, unsigned index, bool open)
 }
 
 /* Lazily: a guest that enables 2,048 vectors and uses eight takes eight of the host's. */
-static void entry_bind(struct vpci *v, unsigned index)
+static void entry_bind(struct vpci *v, unsigned index) REQUIRES(v->lock)
 {
     int error;
 
@@ -93,7 +93,7 @@ static void entry_bind(struct vpci *v, unsigned index)
 }
 
 /* Brings one entry of the hardware in line. A message is only written while its entry is masked. */
-static int entry_settle(struct vpci *v, unsigned index)
+static int entry_settle(struct vpci *v, unsigned index) REQUIRES(v->lock)
 {
     struct vpci_vector *vec = entry(v, index);
     bool open;
@@ -112,7 +112,7 @@ static int entry_settle(struct vpci *v, unsigned index)
     return error;
 }
 
-static int table_scrub(struct vpci *v)
+static int table_scrub(struct vpci *v) REQUIRES(v->lock)
 {
     int error = 0;
 
@@ -133,7 +133,7 @@ static int hardware_control(struct vpci *v, uint32_t control)
  * MSI-X is on: brings the table in line as far as it can be reached, and then the function mask,
  * which stays on in the hardware while entries hold what nobody knows. 0 or -EIO.
  */
-static int msix_settle(struct vpci *v)
+static int msix_settle(struct vpci *v) REQUIRES(v->lock)
 {
     struct vpci_irqs *irqs = v->irqs;
     bool reachable = table_is_reachable(v);
@@ -157,7 +157,7 @@ static int msix_settle(struct vpci *v)
 
 /* ---- on and off ---- */
 
-static int msix_disable(struct vpci *v)
+static int msix_disable(struct vpci *v) REQUIRES(v->lock)
 {
     struct vpci_irqs *irqs = v->irqs;
     int error;
@@ -174,7 +174,7 @@ static int msix_disable(struct vpci *v)
 }
 
 /* 0, or -errno with MSI-X off. The function is masked until the table has been looked after. */
-static int msix_enable(struct vpci *v)
+static int msix_enable(struct vpci *v) REQUIRES(v->lock)
 {
     struct vpci_irqs *irqs = v->irqs;
     int error;
@@ -197,6 +197,7 @@ static uint32_t control_write(void *context, unsigned reg, uint32_t stored, uint
     struct vpci_irqs *irqs = v->irqs;
     int error = 0;
 
+    lock_held(&v->lock);
     (void)reg;
     (void)cleared;
     irqs->all_masked = value & CONTROL_MASK_ALL;
@@ -225,7 +226,7 @@ int vpci_msix_restore(struct vpci *v)
 
 /* ---- the guest's table ---- */
 
-static void entry_changed(struct vpci *v, unsigned index)
+static void entry_changed(struct vpci *v, unsigned index) REQUIRES(v->lock)
 {
     int error;
 
@@ -237,6 +238,7 @@ static void entry_changed(struct vpci *v, unsigned index)
 }
 
 static void entry_store(struct vpci *v, unsigned index, unsigned at, uint32_t value)
+    REQUIRES(v->lock)
 {
     struct vpci_vector *vec = entry(v, index);
     uint64_t address = atomic_load(&vec->guest_address);
@@ -277,14 +279,13 @@ static uint32_t entry_load(const struct vpci *v, unsigned index, unsigned at)
 
 /* ---- pending bits ---- */
 
-static uint32_t pending_load(struct vpci *v, unsigned at)
+static uint32_t pending_load(struct vpci *v, unsigned at) REQUIRES(v->lock)
 {
     uint64_t hardware = 0;
     const struct vpci_place *pba = &v->irqs->pba;
 
-    if (!table_is_reachable(v) ||
-        seam_bar_read(v->dev, pba->bar, (uint64_t)pba->offset + at, 4, &hardware))
-        hardware = 0;
+    if (table_is_reachable(v)) /* ones where it fails: who polls looks too often, not too rarely */
+        (void)seam_bar_read(v->dev, pba->bar, (uint64_t)pba->offset + at, 4, &hardware);
     return (uint32_t)hardware | vpci_vectors_pending(v->irqs, BERTH_IRQ_MSIX, 8 * at);
 }
 

@@ -65,6 +65,7 @@ static uint32_t devctl_write(void *context, unsigned reg, uint32_t stored, uint3
     struct vpci *v = context;
     unsigned devcap = reg - PCI_EXP_DEVCTL + PCI_EXP_DEVCAP;
 
+    lock_held(&v->lock);
     (void)cleared;
     if (value & PCI_EXP_DEVCTL_FLR && vpci_stored(v, devcap, 4) & PCI_EXP_DEVCAP_FLR)
         v->wants |= VPCI_WANT_RESET;

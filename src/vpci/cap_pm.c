@@ -33,6 +33,7 @@ static uint32_t control_write(void *context, unsigned reg, uint32_t stored, uint
     struct vpci *v = context;
     unsigned from = stored & PCI_PM_STATE, to = value & PCI_PM_STATE;
 
+    lock_held(&v->lock);
     (void)cleared;
     if (from == to || !is_supported(v, reg, to) || (to && to < from) ||
         atomic_load(&v->dev->enabled_vfs))
@@ -50,7 +51,7 @@ static const struct berth_register control_register = {.offset = PCI_PM_CONTROL,
                                                        .write = control_write};
 
 /* Transitions wake a device before they lend it: it is in D0. */
-static int pm_init(struct vpci *v, unsigned cap, unsigned at)
+static int pm_init(struct vpci *v, unsigned cap, unsigned at) REQUIRES(v->lock)
 {
     uint32_t control;
     int error;
@@ -71,12 +72,13 @@ static int pm_init(struct vpci *v, unsigned cap, unsigned at)
 
 /* ---- the operation ---- */
 
-static void settle(unsigned from, unsigned to)
+/* .power is the state that is entered, or the one that is left for D0. */
+static void settle(const struct vpci *v)
 {
-    port_sleep_ns(from == 3 || to == 3 ? PCI_PM_SETTLE_NS : PM_D2_SETTLE_NS);
+    port_sleep_ns(atomic_load(&v->power) == 3 ? PCI_PM_SETTLE_NS : PM_D2_SETTLE_NS);
 }
 
-static int write_state(struct vpci *v, unsigned at, unsigned state)
+static int write_state(struct vpci *v, unsigned at, unsigned state) REQUIRES(v->lock)
 {
     int error;
 
@@ -85,7 +87,7 @@ static int write_state(struct vpci *v, unsigned at, unsigned state)
     if (!error)
         error = seam_update16(v->dev, at + PCI_PM_CONTROL, PCI_PM_STATE, (uint16_t)state);
     if (!error)
-        settle(atomic_load(&v->power), state);
+        settle(v);
     atomic_store(&v->settling, false);
     return error;
 }
@@ -94,7 +96,7 @@ static int write_state(struct vpci *v, unsigned at, unsigned state)
  * What is trapped sees .power before the hardware leaves D0. Who looked at it before that is waited
  * for (M14).
  */
-static int go_to_sleep(struct vpci *v, unsigned at, unsigned state)
+static int go_to_sleep(struct vpci *v, unsigned at, unsigned state) REQUIRES(v->lock)
 {
     uint32_t before = atomic_exchange(&v->power, state);
     int error = vpci_bars_drain(v);
@@ -111,7 +113,7 @@ static int go_to_sleep(struct vpci *v, unsigned at, unsigned state)
 }
 
 /* PCIe 5.3.1.4: back from D3hot some have lost their registers. Without them it sleeps on. */
-static int wake_hardware(struct vpci *v, unsigned at, bool lost)
+static int wake_hardware(struct vpci *v, unsigned at, bool lost) REQUIRES(v->lock)
 {
     int error = write_state(v, at, 0);
 
@@ -125,7 +127,7 @@ static int wake_hardware(struct vpci *v, unsigned at, bool lost)
     return error;
 }
 
-static int wake_up(struct vpci *v, unsigned at)
+static int wake_up(struct vpci *v, unsigned at) REQUIRES(v->lock)
 {
     bool lost = atomic_load(&v->power) == 3 &&
                 !(vpci_stored(v, at + PCI_PM_CONTROL, 2) & PCI_PM_NO_SOFT_RESET);

@@ -39,6 +39,7 @@ static uint32_t control_write(void *context, unsigned reg, uint32_t stored, uint
     unsigned size = size_of(value), index = stored & PCI_REBAR_INDEX;
     int error;
 
+    lock_held(&v->lock);
     (void)cleared;
     if (size == size_of(stored) || !is_offered(v, reg, size) || v->bar[index].decoded ||
         (v->wished | vpci_command(v)) & PCI_COMMAND_MEMORY || atomic_load(&v->power))
@@ -97,7 +98,7 @@ static int add_entry(struct vpci *v, unsigned cap, unsigned at, uint32_t *seen)
     return error;
 }
 
-static int rebar_init(struct vpci *v, unsigned cap, unsigned at)
+static int rebar_init(struct vpci *v, unsigned cap, unsigned at) REQUIRES(v->lock)
 {
     unsigned count = v->dev->traits.rebar_count;
     uint32_t seen = 0;
@@ -113,7 +114,7 @@ static int rebar_init(struct vpci *v, unsigned cap, unsigned at)
     return error;
 }
 
-static void rebar_reset(struct vpci *v, unsigned at)
+static void rebar_reset(struct vpci *v, unsigned at) REQUIRES(v->lock)
 {
     for (unsigned i = 0; i < count_of(v, at); i++) {
         uint32_t control = vpci_stored(v, at + i * PCI_REBAR_STRIDE + PCI_REBAR_CONTROL, 4);

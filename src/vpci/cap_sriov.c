@@ -58,6 +58,7 @@ static uint32_t control_write(void *context, unsigned reg, uint32_t stored, uint
 {
     struct vpci *v = context;
 
+    lock_held(&v->lock);
     (void)cleared;
     if (!vpci_stored(v, reg - PCI_SRIOV_CONTROL + PCI_SRIOV_NUM_VFS, 2))
         value &= ~PCI_SRIOV_CONTROL_VFE;

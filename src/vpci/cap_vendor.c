@@ -12,7 +12,7 @@
 static const struct berth_register length_register = {.size = 1, .ro = 0xff};
 
 /* Its own length, cut where another capability begins or the room ends (K13). */
-static int vendor_init(struct vpci *v, unsigned cap, unsigned at)
+static int vendor_init(struct vpci *v, unsigned cap, unsigned at) REQUIRES(v->lock)
 {
     unsigned room = vpci_cap_room(v, at);
     uint32_t length;

@@ -158,7 +158,7 @@ static int add_header(struct vpci *v, unsigned cap, bool extended, unsigned at)
  * over another one: the register that was first stays. Memory is another matter: who lends the
  * device again gets a whole view.
  */
-static int show_one(struct vpci *v, struct caps_found *f, unsigned i)
+static int show_one(struct vpci *v, struct caps_found *f, unsigned i) REQUIRES(v->lock)
 {
     unsigned index = f->found[i].index, cap = f->found[i].cap, at = f->found[i].at;
     int error = add_header(v, cap, vpci_caps[index]->extended, at);
@@ -222,7 +222,7 @@ static int link_extended(struct vpci *v, const struct caps_found *f)
     return error;
 }
 
-static int caps_make(struct vpci *v, struct caps_found *f)
+static int caps_make(struct vpci *v, struct caps_found *f) REQUIRES(v->lock)
 {
     int error = find_standard(v, f);
 

@@ -34,7 +34,7 @@ struct caps_found {
 };
 
 /** Where the room of the capability at @at ends at the latest: another one begins. For .init. */
-unsigned vpci_cap_room(const struct vpci *v, unsigned at);
+unsigned vpci_cap_room(const struct vpci *v, unsigned at) REQUIRES(v->lock);
 
 /** Where a capability is in the guest's view; 0: hidden, or not there. */
 unsigned vpci_cap_at(const struct vpci *v, const struct vpci_cap *cap);
@@ -57,13 +57,14 @@ int vpci_add_passing(struct vpci *v, unsigned cap, unsigned at, unsigned end,
                      enum berth_register_access otherwise);
 
 /** Registers by rules beside all capabilities; when everything else has its registers. */
-int vpci_rules_init(struct vpci *v, const struct caps_found *found);
+int vpci_rules_init(struct vpci *v, const struct caps_found *found) REQUIRES(v->lock);
 
 /* ---- what others ask of single capabilities ---- */
 
 /** An error that the host saw on the lent device, for the guest's AER; with .lock. */
-void vpci_aer_report(struct vpci *v, uint32_t uncorrectable, uint32_t correctable);
+void vpci_aer_report(struct vpci *v, uint32_t uncorrectable, uint32_t correctable)
+    REQUIRES(v->lock);
 /** Takes over what the device's own AER has noted; with .lock, inside a section. */
-void vpci_aer_collect(struct vpci *v);
+void vpci_aer_collect(struct vpci *v) REQUIRES(v->lock);
 
 #endif

@@ -57,6 +57,14 @@ struct part {
     const struct vpci_register *r; /* NULL: a gap */
 };
 
+bool vpci_misses(const struct vpci *v, unsigned reg, unsigned length)
+{
+    const struct vpci_table *table = atomic_load_explicit(&v->table, memory_order_acquire);
+    unsigned index = vpci_table_find(table, reg);
+
+    return index == table->count || table->reg[index].at >= reg + length;
+}
+
 /* The next part of what begins at @reg and ends before @end; *@index walks along the table. */
 static struct part part_next(const struct vpci_table *table, unsigned *index, unsigned reg,
                              unsigned end)

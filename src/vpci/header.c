@@ -25,7 +25,7 @@ int vpci_host_command(struct vpci *v, uint8_t clear, uint8_t set)
 {
     struct pcidev *dev = v->dev;
     uint32_t old, new;
-    int error = seam_read(dev, PCI_COMMAND, 1, &old);
+    int error = seam_read_surely(dev, PCI_COMMAND, 1, &old);
 
     if (error || old == 0xff) /* nobody answers: there is nothing to preserve, or to change */
         return error;
@@ -77,7 +77,7 @@ static uint32_t master_write(struct vpci *v, uint32_t stored, uint32_t value)
     return vpci_host_command(v, was, want) ? was : want;
 }
 
-static uint32_t intx_write(struct vpci *v, uint32_t stored, uint32_t value)
+static uint32_t intx_write(struct vpci *v, uint32_t stored, uint32_t value) REQUIRES(v->lock)
 {
     uint32_t want = value & PCI_COMMAND_INTX_DISABLE, was = stored & PCI_COMMAND_INTX_DISABLE;
 
@@ -91,7 +91,7 @@ static uint32_t intx_write(struct vpci *v, uint32_t stored, uint32_t value)
 }
 
 /* The bits read as they were until the mappings have followed (M42). */
-static uint32_t decode_write(struct vpci *v, uint32_t stored, uint32_t value)
+static uint32_t decode_write(struct vpci *v, uint32_t stored, uint32_t value) REQUIRES(v->lock)
 {
     uint16_t want = value & bar_decode_bits(v), was = stored & COMMAND_DECODE;
 
@@ -107,10 +107,12 @@ static uint32_t command_write(void *context, unsigned reg, uint32_t stored, uint
                               uint32_t cleared)
 {
     struct vpci *v = context;
-    uint32_t now = decode_write(v, stored, value);
+    uint32_t now;
 
+    lock_held(&v->lock);
     (void)reg;
     (void)cleared;
+    now = decode_write(v, stored, value);
     now |= master_write(v, stored, value);
     now |= intx_write(v, stored, value);
     return now;

@@ -31,10 +31,13 @@ static bool asserted(const struct vpci *v)
 
 #define LINE_TOLD (UINT64_C(1) << 32)
 
+/* Where there is a line there is .intx (vector.c). */
 static void line_set(const struct vpci *v, uint64_t where, bool high)
 {
+    const struct berth_view_config *config = &atomic_load(&v->domain->vbus)->config;
+
     if (where & LINE_TOLD)
-        vpci_ops(v)->intx(irqs_context(v), sbdf_from_key((uint32_t)where), v->irqs->pin, high);
+        config->ops->intx(config->context, sbdf_from_key((uint32_t)where), v->irqs->pin, high);
 }
 
 /* Behind a port whose bus the guest has not numbered it sees no device. */
@@ -132,13 +135,13 @@ static void line_close(struct vpci *v)
     vpci_line_drop(v);
 }
 
-static bool line_is_wanted(const struct vpci *v)
+static bool line_is_wanted(const struct vpci *v) REQUIRES(v->lock)
 {
     return v->irqs->pin && v->irqs->on == BERTH_IRQ_INTX &&
            !(vpci_command(v) & PCI_COMMAND_INTX_DISABLE);
 }
 
-static bool line_bind(struct vpci *v)
+static bool line_bind(struct vpci *v) REQUIRES(v->lock)
 {
     int error = 0;
 

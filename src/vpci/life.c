@@ -46,6 +46,7 @@ static void view_free(struct port_deferred *deferred)
 {
     struct vpci *v = (struct vpci *)deferred; /* the first member */
 
+    lock_unshared(&v->lock);
     for (unsigned i = 1; i < VPCI_PAGES; i++)
         port_free(atomic_load(&v->page[i]));
     port_free(atomic_load(&v->table));
@@ -72,6 +73,18 @@ size_t berth_view_size(const struct pcidev *dev)
     bytes = v ? v->bytes : 0;
     port_read_unlock();
     return bytes;
+}
+
+uint32_t view_dropped(const struct pcidev *dev)
+{
+    const struct vpci *v;
+    uint32_t dropped;
+
+    port_read_lock();
+    v = atomic_load_explicit(&dev->vpci, memory_order_acquire);
+    dropped = v ? atomic_load_explicit(&v->dropped, memory_order_relaxed) : 0;
+    port_read_unlock();
+    return dropped;
 }
 
 struct vpci *vpci_make_passing(struct pcidev *dev)
@@ -108,10 +121,11 @@ static struct vbus *bus_of(const struct vpci *v)
     return atomic_load_explicit(&v->domain->vbus, memory_order_acquire);
 }
 
-static int view_fill(struct vpci *v)
+static int view_fill(struct vpci *v) REQUIRES(v->dev->lock)
 {
     int error;
 
+    lock_unshared(&v->lock);
     vpci_bars_init(v);
     error = vpci_irqs_init(v);
     if (!error)
@@ -128,6 +142,7 @@ static void view_end(struct vpci *v)
 {
     if (!v)
         return;
+    lock_unshared(&v->lock);
     vpci_irqs_destroy(v);
     vpci_undecode(v);
     if (v->bus)
@@ -180,7 +195,7 @@ int view_discard(struct transition *t)
 /* ---- showing and hiding it ---- */
 
 /* With the view's lock. */
-static void view_publish(struct vpci *v)
+static void view_publish(struct vpci *v) REQUIRES(v->lock)
 {
     v->generation = pcidev_generation(v->dev);
     v->published = true;
@@ -219,7 +234,7 @@ int view_withdraw(struct pcidev *dev)
 }
 
 /* Hardware first, then what the guest finds behind it. */
-static int view_bring_back(struct vpci *v)
+static int view_bring_back(struct vpci *v) REQUIRES(v->lock)
 {
     int error = vpci_host_decode(v);
 

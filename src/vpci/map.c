@@ -25,7 +25,7 @@ static struct vbus *bus_of(const struct vpci *v)
     return atomic_load_explicit(&v->domain->vbus, memory_order_acquire);
 }
 
-static bool is_of(const struct vpci *v, unsigned index, uint16_t kind)
+static bool is_of(const struct vpci *v, unsigned index, uint16_t kind) REQUIRES(v->lock)
 {
     return index != BERTH_BAR_ROM && bar_kind(v, index) == kind;
 }
@@ -42,7 +42,7 @@ static bool is_trapped(const struct vpci *v, unsigned index, uint64_t offset)
     return vpci_msix_traps(v, index, offset);
 }
 
-static struct run run_after(const struct vpci *v, unsigned index, uint64_t from)
+static struct run run_after(const struct vpci *v, unsigned index, uint64_t from) REQUIRES(v->lock)
 {
     uint64_t cell = bus_of(v)->config.piece_size, size = v->bar[index].size, stop;
     struct run run;
@@ -59,7 +59,7 @@ static struct run run_after(const struct vpci *v, unsigned index, uint64_t from)
 }
 
 /* The same run from its other end. */
-static struct run run_before(const struct vpci *v, unsigned index, uint64_t from)
+static struct run run_before(const struct vpci *v, unsigned index, uint64_t from) REQUIRES(v->lock)
 {
     uint64_t cell = bus_of(v)->config.piece_size, stop;
     struct run run;
@@ -74,6 +74,7 @@ static struct run run_before(const struct vpci *v, unsigned index, uint64_t from
 }
 
 static struct berth_piece piece_of(const struct vpci *v, unsigned index, const struct run *run)
+    REQUIRES(v->lock)
 {
     const struct vpci_bar *b = &v->bar[index];
 
@@ -89,7 +90,7 @@ static struct berth_piece piece_of(const struct vpci *v, unsigned index, const s
 }
 
 /* Both: 1 when a piece was done, 0 when none is left, or the embedder's error. */
-static int bar_map_piece(struct vpci *v, unsigned index)
+static int bar_map_piece(struct vpci *v, unsigned index) REQUIRES(v->lock)
 {
     struct vpci_bar *b = &v->bar[index];
     const struct run run = b->mapped ? run_after(v, index, b->done) : (struct run){0, 0};
@@ -98,14 +99,14 @@ static int bar_map_piece(struct vpci *v, unsigned index)
 
     if (!piece.length)
         return 0;
-    error = vpci_ops(v)->map(bus_of(v)->config.context, &piece);
+    error = bus_of(v)->config.ops->map(bus_of(v)->config.context, &piece);
     if (error < 0)
         return error;
     b->done = run.end;
     return 1;
 }
 
-static int bar_unmap_piece(struct vpci *v, unsigned index)
+static int bar_unmap_piece(struct vpci *v, unsigned index) REQUIRES(v->lock)
 {
     struct vpci_bar *b = &v->bar[index];
     const struct run run = b->done ? run_before(v, index, b->done) : (struct run){0, 0};
@@ -116,7 +117,7 @@ static int bar_unmap_piece(struct vpci *v, unsigned index)
         b->done = 0;
         return 0;
     }
-    error = vpci_ops(v)->unmap(bus_of(v)->config.context, &piece);
+    error = bus_of(v)->config.ops->unmap(bus_of(v)->config.context, &piece);
     if (error < 0)
         return error;
     b->done = run.start;
@@ -126,7 +127,7 @@ static int bar_unmap_piece(struct vpci *v, unsigned index)
 /* ---- one BAR ---- */
 
 /* Whole pages of memory, where the guest's VMM can both map them and take them back (M48). */
-static bool bar_is_mapped(const struct vpci *v, unsigned index)
+static bool bar_is_mapped(const struct vpci *v, unsigned index) REQUIRES(v->lock)
 {
     const struct berth_view_ops *ops = vpci_ops(v);
     const struct vpci_bar *b = &v->bar[index];
@@ -142,7 +143,7 @@ static bool address_is_fine(const struct vpci_range *range, bool io)
            (!io || range->start + range->length <= 0x10000);
 }
 
-static int bar_reserve(struct vpci *v, unsigned index)
+static int bar_reserve(struct vpci *v, unsigned index) REQUIRES(v->lock)
 {
     struct vpci_bar *b = &v->bar[index];
     const struct vpci_range range = {bar_programmed(v, index), b->size, v, index};
@@ -166,7 +167,7 @@ static void bar_answer(struct vpci *v, unsigned index, bool answers)
         atomic_fetch_and_explicit(&v->answering, ~(1u << index), memory_order_release);
 }
 
-static void bar_release(struct vpci *v, unsigned index)
+static void bar_release(struct vpci *v, unsigned index) REQUIRES(v->lock)
 {
     struct vpci_bar *b = &v->bar[index];
 
@@ -176,7 +177,7 @@ static void bar_release(struct vpci *v, unsigned index)
     b->decoded = false;
 }
 
-static int bar_unmap(struct vpci *v, unsigned index)
+static int bar_unmap(struct vpci *v, unsigned index) REQUIRES(v->lock)
 {
     int result;
 
@@ -210,7 +211,7 @@ static int rom_switch(struct vpci *v, bool on)
 }
 
 /* Those who read it meanwhile have left before it decodes no longer (M14). */
-static int rom_silence(struct vpci *v)
+static int rom_silence(struct vpci *v) REQUIRES(v->lock)
 {
     int error;
 
@@ -219,13 +220,13 @@ static int rom_silence(struct vpci *v)
     return error ? error : rom_switch(v, false);
 }
 
-static bool rom_is_wanted(const struct vpci *v)
+static bool rom_is_wanted(const struct vpci *v) REQUIRES(v->lock)
 {
     return v->bar[BERTH_BAR_ROM].size && vpci_stored(v, PCI_ROM, 4) & ROM_ENABLE &&
            v->wished & vpci_command(v) & PCI_COMMAND_MEMORY;
 }
 
-static void rom_off(struct vpci *v)
+static void rom_off(struct vpci *v) REQUIRES(v->lock)
 {
     int error;
 
@@ -237,7 +238,7 @@ static void rom_off(struct vpci *v)
         vpci_complain(v, "disable ROM", error);
 }
 
-static int rom_on(struct vpci *v)
+static int rom_on(struct vpci *v) REQUIRES(v->lock)
 {
     struct vpci_bar *b = &v->bar[BERTH_BAR_ROM];
     int error = b->decoded ? 0 : bar_reserve(v, BERTH_BAR_ROM);
@@ -254,7 +255,7 @@ static int rom_on(struct vpci *v)
     return error;
 }
 
-static int rom_follow(struct vpci *v)
+static int rom_follow(struct vpci *v) REQUIRES(v->lock)
 {
     const struct vpci_bar *b = &v->bar[BERTH_BAR_ROM];
 
@@ -273,7 +274,7 @@ static void kind_set(struct vpci *v, uint16_t kind, bool on)
 }
 
 /* Not tried again before the guest or a transition asks; a bit that was on stays on (M42). */
-static int kind_stuck(struct vpci *v, uint16_t kind, int error)
+static int kind_stuck(struct vpci *v, uint16_t kind, int error) REQUIRES(v->lock)
 {
     v->stuck |= kind;
     v->wished |= vpci_command(v) & kind;
@@ -283,6 +284,7 @@ static int kind_stuck(struct vpci *v, uint16_t kind, int error)
 
 /* The next piece of any BAR of the kind. */
 static int kind_piece(struct vpci *v, uint16_t kind, int (*piece)(struct vpci *v, unsigned index))
+    REQUIRES(v->lock)
 {
     int result = 0;
 
@@ -293,7 +295,7 @@ static int kind_piece(struct vpci *v, uint16_t kind, int (*piece)(struct vpci *v
 }
 
 /* Both: 1 when a piece was done, 0 when it is off (on), or an error. */
-static int kind_off(struct vpci *v, uint16_t kind)
+static int kind_off(struct vpci *v, uint16_t kind) REQUIRES(v->lock)
 {
     int result = kind_piece(v, kind, bar_unmap_piece);
 
@@ -310,7 +312,7 @@ static int kind_off(struct vpci *v, uint16_t kind)
     return 0;
 }
 
-static int kind_reserve(struct vpci *v, uint16_t kind)
+static int kind_reserve(struct vpci *v, uint16_t kind) REQUIRES(v->lock)
 {
     int error = 0;
 
@@ -321,7 +323,7 @@ static int kind_reserve(struct vpci *v, uint16_t kind)
 }
 
 /* What was refused or failed is taken back by kind_off(), in pieces as well. */
-static int kind_refused(struct vpci *v, uint16_t kind, int error)
+static int kind_refused(struct vpci *v, uint16_t kind, int error) REQUIRES(v->lock)
 {
     v->wished &= (uint16_t)~kind;
     vpci_complain(v, "map BAR", error);
@@ -329,7 +331,7 @@ static int kind_refused(struct vpci *v, uint16_t kind, int error)
 }
 
 /* M14: asleep, nothing is mapped, and all of it reads ones. */
-static int kind_map(struct vpci *v, uint16_t kind)
+static int kind_map(struct vpci *v, uint16_t kind) REQUIRES(v->lock)
 {
     int result;
 
@@ -341,7 +343,7 @@ static int kind_map(struct vpci *v, uint16_t kind)
     return result < 0 ? kind_stuck(v, kind, result) : result;
 }
 
-static int kind_on(struct vpci *v, uint16_t kind)
+static int kind_on(struct vpci *v, uint16_t kind) REQUIRES(v->lock)
 {
     int result = kind_reserve(v, kind);
 
@@ -360,7 +362,7 @@ static int kind_on(struct vpci *v, uint16_t kind)
 /* ---- all of it ---- */
 
 /* One step for the kinds that are wished, or not; @error keeps the first one. As kind_off(). */
-static int kinds_step(struct vpci *v, bool wished, int *error)
+static int kinds_step(struct vpci *v, bool wished, int *error) REQUIRES(v->lock)
 {
     for (unsigned i = 0; i < KIND_COUNT; i++) {
         int result = 0;
@@ -379,7 +381,7 @@ static int kinds_step(struct vpci *v, bool wished, int *error)
  * It ends: a step does a piece, or a kind is no longer wished, or is stuck. What goes off goes
  * before anything comes on, which may be meant for the same place.
  */
-static int decode_step(struct vpci *v, int *error)
+static int decode_step(struct vpci *v, int *error) REQUIRES(v->lock)
 {
     if (kinds_step(v, false, error) || kinds_step(v, true, error))
         return -EAGAIN;
@@ -415,7 +417,7 @@ int vpci_unmap_all(struct vpci *v)
 
 /* ---- BARs that a PF places ---- */
 
-static int placed_on(struct vpci *v, unsigned index)
+static int placed_on(struct vpci *v, unsigned index) REQUIRES(v->lock)
 {
     struct vpci_bar *b = &v->bar[index];
     int error = b->decoded ? 0 : bar_reserve(v, index), result = 1;
@@ -471,6 +473,8 @@ int vpci_map_all(struct vpci *v)
     v->stuck = 0;
     while (decode_step(v, &error) == -EAGAIN)
         continue;
+    if (error) /* the way back of a transition tries the same again (R7) */
+        vpci_store(v, PCI_COMMAND, 2, vpci_command(v) | on);
     if (!error && v->generation == pcidev_generation(v->dev))
         v->wished = wished;
     for (unsigned i = 0; i < BERTH_BAR_ROM; i++) {

@@ -149,11 +149,9 @@ static int trapped_access(const struct trapped *t, uint64_t address, unsigned le
         found |= part_access(t, address + done, step, &part);
         seen |= part << 8 * done;
     }
-    if (!found)
-        return -ENOENT;
     if (!t->write)
         *value = seen;
-    return 0;
+    return found ? 0 : -ENOENT;
 }
 
 int berth_domain_mmio_read(struct berth_domain *domain, uint64_t address, unsigned length,

@@ -87,8 +87,9 @@ struct vport {
      * Held while the embedder is told, so that levels arrive in their order. Readers take none.
      */
     struct lock lock;
-    bool signals; /* the conditions of a message are true: the next one is due when they were not */
-    bool asserts; /* INTx */
+    /* the conditions of a message are true: the next one is due when they were not */
+    bool signals GUARDED_BY(vport, lock);
+    bool asserts GUARDED_BY(vport, lock); /* INTx */
 };
 
 /* ---- status ---- */
@@ -106,7 +107,7 @@ static bool link_is_held(const struct vport *p)
 }
 
 /* With .lock. The link first: a guest that sees a card looks for its link. */
-static void status_follow(struct vport *p)
+static void status_follow(struct vport *p) REQUIRES(p->lock)
 {
     bool present = atomic_load(&p->behind->plugged);
     uint32_t link = present && !link_is_held(p) ? EXP_LNKSTA_UP : EXP_LNKSTA_DOWN;
@@ -158,7 +159,7 @@ static void line_set(const struct vport *p, bool asserted)
  * With .lock. PCIe 6.7.3.4: a message whenever the conditions become true, a level for as long as
  * they are. A message is a write of the port, and needs bus mastering.
  */
-static void interrupt_follow(struct vport *p)
+static void interrupt_follow(struct vport *p) REQUIRES(p->lock)
 {
     uint32_t command = word(p, PCI_COMMAND);
     bool pending = event_is_pending(p), msi = word(p, MSI_CONTROL) & PCI_MSI_CONTROL_ENABLE;
@@ -261,6 +262,7 @@ static uint32_t bridge_control_write(void *context, unsigned reg, uint32_t store
 {
     struct vpci *v = context;
 
+    lock_held(&v->lock);
     if (value & ~stored & PCI_BRIDGE_CONTROL_RESET)
         v->wants |= VPCI_WANT_RESET;
     return link_write(context, reg, stored, value, cleared);

@@ -129,7 +129,7 @@ static bool revive(struct vpci_ranges *ranges, const struct vpci_range *range)
 
 /* -EAGAIN: @fresh has no room, or is NULL; 0 with *@used: it is the array now. */
 static int insert(struct vbus *bus, bool io, struct vpci_ranges *fresh,
-                  const struct vpci_range *range, bool *used)
+                  const struct vpci_range *range, bool *used) REQUIRES(bus->lock)
 {
     struct vpci_ranges *old = ranges_now(bus, io);
 

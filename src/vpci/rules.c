@@ -97,6 +97,7 @@ static const struct span {
 };
 
 static unsigned span_end(const struct vpci *v, const struct caps_found *f, unsigned i)
+    REQUIRES(v->lock)
 {
     unsigned room = vpci_cap_room(v, f->found[i].at), end = f->found[i].at;
 
@@ -107,6 +108,7 @@ static unsigned span_end(const struct vpci *v, const struct caps_found *f, unsig
 }
 
 static bool is_covered(const struct vpci *v, const struct caps_found *f, unsigned at)
+    REQUIRES(v->lock)
 {
     if (at < CAPS_FIRST)
         return true;
@@ -118,6 +120,7 @@ static bool is_covered(const struct vpci *v, const struct caps_found *f, unsigne
 
 /* A register that is there already is a vendor's capability, which has asked the rules itself. */
 static int rules_open(struct vpci *v, const struct caps_found *f, unsigned at, bool *refused)
+    REQUIRES(v->lock)
 {
     enum berth_register_access access = vpci_rule(v, at, BERTH_REGISTER_HIDE);
     int error;

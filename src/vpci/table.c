@@ -300,8 +300,9 @@ static int table_without(struct vpci *v, unsigned offset, unsigned end)
 
 /* ---- for embedders ---- */
 
-/* The view of a device that keeps its owner, under its lock. NULL: it has none. */
-static struct vpci *view_lock(struct pcidev *dev, bool make)
+/* The view of a device that keeps its owner, under its lock. NULL: it has none. Unseen, as
+ * view_unlock(): the locks are those of what is returned. */
+static struct vpci *view_lock(struct pcidev *dev, bool make) LOCKING_UNSEEN
 {
     struct vpci *v;
 
@@ -317,7 +318,7 @@ static struct vpci *view_lock(struct pcidev *dev, bool make)
     return NULL;
 }
 
-static void view_unlock(struct pcidev *dev, struct vpci *v)
+static void view_unlock(struct pcidev *dev, struct vpci *v) LOCKING_UNSEEN
 {
     lock_drop(&v->lock);
     lock_drop(&dev->lock);

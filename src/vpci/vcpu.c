@@ -71,7 +71,7 @@ static const struct inside_step {
 };
 
 /* 0: all of them are done. */
-static int step_inside(struct berth_vcpu *vcpu, struct vpci *v)
+static int step_inside(struct berth_vcpu *vcpu, struct vpci *v) REQUIRES(v->lock)
 {
     for (unsigned i = 0; i < sizeof(inside_steps) / sizeof(inside_steps[0]); i++) {
         if (!(vcpu->wants & inside_steps[i].want))

@@ -25,14 +25,14 @@ void vpci_irqs_free(struct vpci_irqs *irqs)
 }
 
 /* O4: with a line that is shared with another owner's device, neither could have it. */
-static bool line_is_usable(const struct vpci *v)
+static bool line_is_usable(const struct vpci *v) REQUIRES(v->dev->lock)
 {
     const struct berth_view_ops *ops = vpci_ops(v);
 
     return ops && ops->intx && share_line_take(v->dev);
 }
 
-static int line_init(struct vpci *v)
+static int line_init(struct vpci *v) REQUIRES(v->dev->lock)
 {
     struct vpci_irqs *irqs = v->irqs;
     uint32_t pin;
@@ -118,7 +118,7 @@ void vpci_vectors_unbind(struct vpci *v, enum berth_irq_kind kind, unsigned firs
     device_unhold(v->dev, HOLD_VECTOR);
 }
 
-static void unbind_all(struct vpci *v)
+static void unbind_all(struct vpci *v) REQUIRES(v->lock)
 {
     struct vpci_irqs *irqs = v->irqs;
 
@@ -276,7 +276,7 @@ static enum berth_irq_result fire(struct vpci *v, const struct berth_irq *irq, u
 
 /* Inside a read-side section, which keeps the device and its view in memory, but not in use. */
 static enum berth_irq_result device_fire(struct pcidev *dev, const struct berth_irq *irq,
-                                         unsigned vector)
+                                         unsigned vector) READ_SIDE
 {
     struct vpci *v = atomic_load_explicit(&dev->vpci, memory_order_acquire);
     struct vpci_vector *vec = vector_find(v, irq, vector);
@@ -339,11 +339,15 @@ int vpci_irqs_restore(struct vpci *v)
     return error;
 }
 
-static void forget(struct vpci_vector *vec, uint32_t state)
+static void forget(struct vpci *v, enum berth_irq_kind kind, uint32_t state) REQUIRES(v->lock)
 {
-    vpci_vector_set(vec, 0, 0);
-    atomic_store(&vec->state, state);
-    vec->hardware = 0;
+    for (unsigned i = 0; i < v->irqs->count[kind]; i++) {
+        struct vpci_vector *vec = &v->irqs->vector[kind][i];
+
+        vpci_vector_set(vec, 0, 0);
+        atomic_store(&vec->state, state);
+        vec->hardware = 0;
+    }
 }
 
 void vpci_irqs_reset(struct vpci *v)
@@ -355,10 +359,8 @@ void vpci_irqs_reset(struct vpci *v)
     for (unsigned kind = 0; kind < VPCI_IRQ_KINDS; kind++)
         vpci_vectors_close(v, (enum berth_irq_kind)kind);
     unbind_all(v);
-    for (unsigned i = 0; i < irqs->count[BERTH_IRQ_MSI]; i++)
-        forget(&irqs->vector[BERTH_IRQ_MSI][i], 0);
-    for (unsigned i = 0; i < irqs->count[BERTH_IRQ_MSIX]; i++)
-        forget(&irqs->vector[BERTH_IRQ_MSIX][i], VECTOR_MASKED);
+    forget(v, BERTH_IRQ_MSI, 0);
+    forget(v, BERTH_IRQ_MSIX, VECTOR_MASKED);
     irqs->on = BERTH_IRQ_INTX;
     irqs->all_masked = false;
     irqs->scrubbed = false;

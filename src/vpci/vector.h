@@ -38,12 +38,12 @@
 
 /** One vector. There may be 2,048 of them: mind its size. */
 struct vpci_vector {
-    struct berth_message host;      /* what the device sends; under .lock */
+    struct berth_message host GUARDED_BY(vpci, lock); /* what the device sends */
     _Atomic uint64_t guest_address; /* what the guest gets. Written under .lock, read without */
     _Atomic uint32_t guest_data;
     _Atomic uint32_t generation; /* of the device, when it was bound */
     _Atomic uint32_t state;
-    uint16_t hardware;                /* under .lock, as what follows */
+    uint16_t hardware GUARDED_BY(vpci, lock); /* ENTRY_* */
     uint8_t source_bus, source_devfn; /* where it was bound: a bridge may come above later */
 };
 
@@ -62,13 +62,14 @@ struct vpci_irqs {
     _Atomic uint32_t open[VPCI_IRQ_KINDS];
 
     /* What follows is read and written under the view's lock. */
-    enum berth_irq_kind on; /* which kind the function uses; INTx where neither MSI nor MSI-X is on:
-                               so there are never two (O8) */
-    uint8_t pin;            /* 1 to 4; 0: the guest has no INTx */
-    bool all_masked;        /* the guest's function mask of MSI-X */
-    bool scrubbed;          /* every entry of the MSI-X table is as .hardware says */
-    uint16_t msi_at, msix_at; /* 0: not there, or hidden */
-    uint16_t msi_bound;       /* vectors in the block that is bound, 0: none */
+    /* which kind the function uses; INTx where neither MSI nor MSI-X is on: so there are never two
+     * (O8) */
+    enum berth_irq_kind on GUARDED_BY(vpci, lock);
+    uint8_t pin;                            /* 1 to 4; 0: the guest has no INTx */
+    bool all_masked GUARDED_BY(vpci, lock); /* the guest's function mask of MSI-X */
+    bool scrubbed GUARDED_BY(vpci, lock); /* every entry of the MSI-X table is as .hardware says */
+    uint16_t msi_at, msix_at;             /* 0: not there, or hidden */
+    uint16_t msi_bound GUARDED_BY(vpci, lock); /* vectors in the block that is bound, 0: none */
     struct vpci_place table, pba;
     struct vpci_vector line;
     _Atomic uint64_t told; /* where the guest was told last that the line is high: intx.c */
@@ -80,9 +81,11 @@ struct vpci_irqs {
 int vpci_vectors_make(struct vpci *v, enum berth_irq_kind kind, unsigned count, bool masked);
 
 /** Binds @count vectors from @first on to one host interrupt. 0 or the host's error. May sleep. */
-int vpci_vectors_bind(struct vpci *v, enum berth_irq_kind kind, unsigned first, unsigned count);
+int vpci_vectors_bind(struct vpci *v, enum berth_irq_kind kind, unsigned first, unsigned count)
+    REQUIRES(v->lock);
 /** The counterpart; nothing pending is left. */
-void vpci_vectors_unbind(struct vpci *v, enum berth_irq_kind kind, unsigned first, unsigned count);
+void vpci_vectors_unbind(struct vpci *v, enum berth_irq_kind kind, unsigned first, unsigned count)
+    REQUIRES(v->lock);
 
 /** The guest's message and mask of one vector. Unmasking delivers what is pending. */
 void vpci_vector_set(struct vpci_vector *vec, uint64_t address, uint32_t data);
@@ -124,7 +127,7 @@ void vpci_line_drop(struct vpci *v);
 /* ---- cap_msi.c, cap_msix.c: with the view's lock, inside a section ---- */
 
 /** Writes everything again into hardware that lost it. 0 or -EIO. */
-int vpci_msi_restore(struct vpci *v);
-int vpci_msix_restore(struct vpci *v);
+int vpci_msi_restore(struct vpci *v) REQUIRES(v->lock);
+int vpci_msix_restore(struct vpci *v) REQUIRES(v->lock);
 
 #endif

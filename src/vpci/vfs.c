@@ -40,7 +40,7 @@ static void registers_look(struct wish *w, struct vpci *v, unsigned at)
 }
 
 /* The registers say what there is: VF Enable, and whether the VFs decode. */
-static void registers_settle(struct wish *w, struct vpci *v, unsigned at)
+static void registers_settle(struct wish *w, struct vpci *v, unsigned at) REQUIRES(v->lock)
 {
     uint32_t control = vpci_stored(v, at + PCI_SRIOV_CONTROL, 2) & ~PCI_SRIOV_CONTROL_VFE;
 
@@ -113,7 +113,7 @@ static int vf_make(const struct wish *w, unsigned index)
 }
 
 /* With the lock of the VF's view. */
-static int view_place(const struct wish *w, struct vpci *v, unsigned index)
+static int view_place(const struct wish *w, struct vpci *v, unsigned index) REQUIRES(v->lock)
 {
     int error = 0;
 

@@ -95,22 +95,29 @@ struct vpci {
     _Atomic(struct vpci_page *) page[VPCI_PAGES]; /* [0] is .first */
 
     struct lock lock; /* protects all writes to the above, and what follows */
-    uint32_t wants;   /* enum vpci_want: asked for by the hooks of the write that runs */
-    uint32_t complaints;
-    struct vpci_bar bar[BERTH_BAR_COUNT];
+    /* enum vpci_want: asked for by the hooks of the write that runs */
+    uint32_t wants GUARDED_BY(vpci, lock);
+    uint32_t complaints GUARDED_BY(vpci, lock);
+    struct vpci_bar bar[BERTH_BAR_COUNT] GUARDED_BY(vpci, lock);
     uint16_t cap_at[16]; /* by index in vpci_caps[]: where it is, 0: hidden or not there */
-    uint16_t wished;     /* the decode bits that the guest has written; as they read: map.c */
-    uint16_t stuck;      /* decode bits whose BARs could not be unmapped: not tried for ever */
-    bool pf_places;      /* a VF whose BARs are where the guest's PF says (SR-IOV 1.1, 3.3.14) */
+    /* the decode bits that the guest has written; as they read: map.c */
+    uint16_t wished GUARDED_BY(vpci, lock);
+    /* decode bits whose BARs could not be unmapped: not tried for ever */
+    uint16_t stuck GUARDED_BY(vpci, lock);
+    /* a VF whose BARs are where the guest's PF says (SR-IOV 1.1, 3.3.14) */
+    bool pf_places GUARDED_BY(vpci, lock);
     _Atomic uint32_t answering; /* by BAR: decoded in the guest's view. Read without .lock */
     _Atomic uint32_t power;     /* D-state that the hardware is in. The same */
     _Atomic bool settling;      /* the hardware changes its D-state: it takes no access at all */
-    const struct caps_found *found; /* while the view is being made: the device's lists (caps.h) */
-    struct registers *asleep;       /* what the hardware loses in D3hot */
-    struct vpci_irqs *irqs;         /* NULL: no interrupts */
-    struct vpci_vfs *vfs;           /* of a PF that shows its SR-IOV capability */
-    void *port;                     /* of a port of the virtual bus: port.c */
-    _Atomic size_t bytes;           /* that it takes (berth_view_size()) */
+    _Atomic uint32_t dropped;   /* writes of the guest to no register (K12). Without .lock */
+    /* while the view is being made: the device's lists (caps.h) */
+    const struct caps_found *found GUARDED_BY(vpci, lock);
+    struct registers *asleep GUARDED_BY(vpci, lock); /* what the hardware loses in D3hot */
+
+    struct vpci_irqs *irqs; /* NULL: no interrupts */
+    struct vpci_vfs *vfs;   /* of a PF that shows its SR-IOV capability */
+    void *port;             /* of a port of the virtual bus: port.c */
+    _Atomic size_t bytes;   /* that it takes (berth_view_size()) */
 };
 
 /* ---- engine.c: reads and writes ---- */
@@ -123,7 +130,7 @@ static inline bool vpci_access_is_fine(unsigned reg, unsigned length)
 }
 
 /** A read, inside a read-side section. Opens an access section where hardware is asked. */
-uint64_t vpci_read_slowly(struct vpci *v, unsigned reg, unsigned length);
+uint64_t vpci_read_slowly(struct vpci *v, unsigned reg, unsigned length) READ_SIDE;
 
 /** V2: a device that is going, gone or in a transition is not there. */
 static inline bool vpci_is_there(const struct vpci *v)
@@ -132,7 +139,7 @@ static inline bool vpci_is_there(const struct vpci *v)
 }
 
 /** The same; what most of them are, a stored value of the header or a capability, is done here. */
-static inline uint64_t vpci_read(struct vpci *v, unsigned reg, unsigned length)
+static inline uint64_t vpci_read(struct vpci *v, unsigned reg, unsigned length) READ_SIDE
 {
     uint64_t hooked = atomic_load_explicit(&v->first.hooked, memory_order_relaxed);
 
@@ -150,7 +157,10 @@ uint64_t vpci_pass_read(struct pcidev *dev, unsigned reg, unsigned length);
 void vpci_pass_write(struct pcidev *dev, unsigned reg, unsigned length, uint64_t value);
 
 /** A write, with .lock and (where there is a device) inside an access section. */
-void vpci_write(struct vpci *v, unsigned reg, unsigned length, uint64_t value);
+void vpci_write(struct vpci *v, unsigned reg, unsigned length, uint64_t value) REQUIRES(v->lock);
+
+/** Whether an access meets no register at all. Inside a read-side section or with .lock. */
+bool vpci_misses(const struct vpci *v, unsigned reg, unsigned length);
 
 /** The stored value of @size bytes at @at, which do not cross a dword; and setting it. */
 uint32_t vpci_stored(const struct vpci *v, unsigned at, unsigned size);
@@ -191,28 +201,28 @@ unsigned vpci_table_find(const struct vpci_table *table, unsigned at);
 struct vpci *vpci_alloc(struct berth_domain *domain, struct pcidev *dev);
 /** The view of the hardware domain, once an embedder adds a register to it: everything else passes.
  * With the device's lock. NULL: the hardware domain does not own it, or no memory. */
-struct vpci *vpci_make_passing(struct pcidev *dev);
+struct vpci *vpci_make_passing(struct pcidev *dev) REQUIRES(dev->lock);
 void vpci_free(struct vpci *v); /* never published */
 /** Memory that belongs to the view and is counted (berth_view_size()). */
 void *vpci_memory(struct vpci *v, size_t size);
 
 /** Reports something to the embedder, not more than a few times per view (O6). */
-void vpci_complain(struct vpci *v, const char *what, int error);
+void vpci_complain(struct vpci *v, const char *what, int error) REQUIRES(v->lock);
 
 /* ---- header.c, bar.c, map.c, mmio.c ---- */
 
 /** Identity, command, status, BARs, ROM, pins. */
-int vpci_header_init(struct vpci *v);
+int vpci_header_init(struct vpci *v) REQUIRES(v->lock);
 /** Power-on, beyond the stored values: nothing is placed, nothing is decoded. */
-void vpci_header_reset(struct vpci *v);
+void vpci_header_reset(struct vpci *v) REQUIRES(v->lock);
 /** V7: the hardware decodes while the device is lent, whatever the guest does. Bus mastering is as
  * the guest has it (O6). */
-int vpci_host_decode(struct vpci *v);
+int vpci_host_decode(struct vpci *v) REQUIRES(v->lock);
 /** Changes IO, MEMORY, MASTER in the hardware's command register. MASTER stays off when contained.
  */
 int vpci_host_command(struct vpci *v, uint8_t clear, uint8_t set);
 /** Which BARs the guest gets, out of those that the device has. */
-void vpci_bars_init(struct vpci *v);
+void vpci_bars_init(struct vpci *v) REQUIRES(v->dev->lock, v->lock);
 /** The guest's command register, as stored. */
 uint32_t vpci_command(const struct vpci *v);
 /** Whether the device may be touched through its BARs now: D0 (M14). Decode of the host is on. */
@@ -221,29 +231,29 @@ bool vpci_bars_answer(const struct vpci *v);
  * After .power or .answering have changed: waits for those trapped accesses of this one device that
  * have not seen it. With .lock. 0 or -ETIMEDOUT, where the host does not get on with one.
  */
-int vpci_bars_drain(struct vpci *v);
+int vpci_bars_drain(struct vpci *v) REQUIRES(v->lock);
 /** The same for reads of registers that are the hardware's, after .settling was set: while it
  * changes its D-state it takes no access (PCI PM 1.2, 5.6.1), and the guest reads all ones. */
-int vpci_reads_drain(struct vpci *v);
+int vpci_reads_drain(struct vpci *v) REQUIRES(v->lock);
 #define VPCI_DRAIN_NS 100000000u /* for either */
 
 /**
  * One step towards what command register and BARs say; with .lock, inside a section.
  * 0: nothing left to do, -EAGAIN: more. A failure switches decode off, and is no error here (M42).
  */
-int vpci_decode_step(struct vpci *v);
+int vpci_decode_step(struct vpci *v) REQUIRES(v->lock);
 /** All of them, in a transition: takes everything off, or puts it where the registers say. */
-int vpci_unmap_all(struct vpci *v);
-int vpci_map_all(struct vpci *v);
+int vpci_unmap_all(struct vpci *v) REQUIRES(v->lock);
+int vpci_map_all(struct vpci *v) REQUIRES(v->lock);
 /** With the view: takes what is left of its BARs out of the guest's address space. */
-void vpci_undecode(struct vpci *v);
+void vpci_undecode(struct vpci *v) REQUIRES(v->lock);
 /** A BAR has another size now; only while it is not decoded. */
-void vpci_bar_resized(struct vpci *v, unsigned index, uint64_t size);
+void vpci_bar_resized(struct vpci *v, unsigned index, uint64_t size) REQUIRES(v->lock);
 /**
  * .pf_places: where the PF has put a BAR, and whether its VFs decode (MSE). With .lock of the VF's
  * view. 0; -EINVAL: no such BAR; or the error, with the BAR off (unmapping: with it as it was).
  */
-int vpci_bar_place(struct vpci *v, unsigned index, uint64_t guest, bool on);
+int vpci_bar_place(struct vpci *v, unsigned index, uint64_t guest, bool on) REQUIRES(v->lock);
 
 /* ---- ranges.c: where the BARs of a guest are ---- */
 
@@ -256,7 +266,8 @@ struct vpci_range {
 struct vpci_ranges; /* one per guest and address space */
 
 /** The range at an address: inside a read-side section, without a lock. False: none. */
-bool vpci_range_find(const struct vbus *bus, bool io, uint64_t address, struct vpci_range *range);
+bool vpci_range_find(const struct vbus *bus, bool io, uint64_t address,
+                     struct vpci_range *range) READ_SIDE;
 /** 0, -EEXIST (over another BAR of the guest), -EPERM (outside of the windows), -ENOMEM. */
 int vpci_range_add(struct vbus *bus, bool io, const struct vpci_range *range);
 void vpci_range_remove(struct vbus *bus, bool io, uint64_t start);
@@ -265,29 +276,30 @@ void vpci_ranges_free(struct vbus *bus);
 /* ---- interrupts: vector.c, intx.c, msi.c, msix.c ---- */
 
 /** INTx and what MSI and MSI-X share. -errno: without interrupts. */
-int vpci_irqs_init(struct vpci *v);
+int vpci_irqs_init(struct vpci *v) REQUIRES(v->dev->lock);
 /** Unbinds everything; may sleep, no guest is called afterwards. */
-void vpci_irqs_destroy(struct vpci *v);
+void vpci_irqs_destroy(struct vpci *v) REQUIRES(v->lock);
 /** Their memory, with that of the view. NULL is fine. */
 void vpci_irqs_free(struct vpci_irqs *irqs);
 /** After the hardware lost its registers, or has been quiesced: messages, masks, enables (M30). */
-int vpci_irqs_restore(struct vpci *v);
+int vpci_irqs_restore(struct vpci *v) REQUIRES(v->lock);
 /** Power-on: everything unbound and off. */
-void vpci_irqs_reset(struct vpci *v);
+void vpci_irqs_reset(struct vpci *v) REQUIRES(v->lock);
 /** What the hardware's INTX_DISABLE has to be, after the guest's command register changed. */
-int vpci_intx_update(struct vpci *v);
+int vpci_intx_update(struct vpci *v) REQUIRES(v->lock);
 /** The guest has given the bus another number: a line that is high is so there. Inside a read-side
  * section. */
-void vpci_line_moved(struct vpci *v);
+void vpci_line_moved(struct vpci *v) READ_SIDE;
 /** Whether the guest has this pin at all. */
 unsigned vpci_intx_pin(const struct vpci *v);
 
 /** A trapped access to a BAR's page with a table or a PBA in it. False: neither is at this place.
  */
 bool vpci_msix_covers(const struct vpci *v, unsigned bar, uint64_t offset, unsigned length);
-uint64_t vpci_msix_mmio_read(struct vpci *v, unsigned bar, uint64_t offset, unsigned length);
+uint64_t vpci_msix_mmio_read(struct vpci *v, unsigned bar, uint64_t offset, unsigned length)
+    REQUIRES(v->lock);
 void vpci_msix_mmio_write(struct vpci *v, unsigned bar, uint64_t offset, unsigned length,
-                          uint64_t value);
+                          uint64_t value) REQUIRES(v->lock);
 /** Whether a page of a BAR has to be trapped for the sake of the table or the PBA (M31). */
 bool vpci_msix_traps(const struct vpci *v, unsigned bar, uint64_t offset);
 
@@ -314,12 +326,12 @@ extern const struct vpci_cap vpci_cap_pm, vpci_cap_msi, vpci_cap_msix, vpci_cap_
     vpci_cap_vendor, vpci_cap_aer, vpci_cap_rebar, vpci_cap_sriov;
 
 /** Walks both lists of the device, adds what is known, links it (M43). -ENOMEM or -EIO only. */
-int vpci_caps_init(struct vpci *v);
-void vpci_caps_reset(struct vpci *v);
-int vpci_caps_restore(struct vpci *v);
+int vpci_caps_init(struct vpci *v) REQUIRES(v->lock);
+void vpci_caps_reset(struct vpci *v) REQUIRES(v->lock);
+int vpci_caps_restore(struct vpci *v) REQUIRES(v->lock);
 
 /** One step of the operations that capabilities ask for; as vpci_decode_step(). */
-int vpci_power_step(struct vpci *v);
+int vpci_power_step(struct vpci *v) REQUIRES(v->lock);
 /** Outside of any section and lock: creates, or gives back, the VFs that the guest asked for.
  * -EAGAIN: not while somebody takes the PF away, or resets it. */
 int vpci_vfs_apply(struct pcidev *pf, struct berth_domain *guest, uint32_t generation);
@@ -332,8 +344,8 @@ bool vpci_reset_next(struct berth_vcpu *vcpu);
 /* ---- bus.c: a guest's buses ---- */
 
 struct vbus_bus {
-    _Atomic uint32_t number;          /* by which it is found; VBUS_NO_NUMBER: not reachable */
-    uint32_t wanted;                  /* that its port asks for. Under the bus's lock */
+    _Atomic uint32_t number; /* by which it is found; VBUS_NO_NUMBER: not reachable */
+    uint32_t wanted GUARDED_BY(vbus, lock); /* that its port asks for */
     _Atomic uint32_t plugged;         /* behind a port: functions that the guest was shown, until
                                          their slots are free again */
     _Atomic(struct vpci *) slot[256]; /* by devfn */
@@ -354,14 +366,14 @@ struct vbus {
     unsigned bus_count;      /* all of them */
     void **ports;            /* port.c */
     struct vpci *host_bridge;
-    unsigned lent;
+    unsigned lent GUARDED_BY(vbus, lock);
     _Atomic(struct vpci_ranges *) ranges[2]; /* memory, I/O */
 };
 
 /** The guest's bus, made if it has none. NULL: no memory. */
 struct vbus *vbus_get(struct berth_domain *domain);
 /** Inside a read-side section. */
-static inline struct vpci *vbus_find(const struct vbus *bus, struct sbdf at)
+static inline struct vpci *vbus_find(const struct vbus *bus, struct sbdf at) READ_SIDE
 {
     const struct vbus_bus *b = atomic_load_explicit(&bus->by_number[at.bus], memory_order_acquire);
 

@@ -148,8 +148,10 @@ static void word_set(struct command_line *line, unsigned index, const char *text
     const struct command_word *word = word_at(line->command, index);
     json_t *value, *list;
 
-    if (!word)
+    if (!word) {
         argp_error(state, "\"%.64s\" is one word too many", text);
+        return;
+    }
     value = argument_parse(word->kind, word->param, text, state);
     if (!word->repeated) {
         json_object_set_new(line->params, word->param, value);

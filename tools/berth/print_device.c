@@ -136,6 +136,7 @@ void print_device(const struct command_line *line, json_t *result)
         {"References", cell_value, "references", false},
         {"Generation", cell_value, "generation", false},
         {"Faults in a row", cell_value, "faults", false},
+        {"Dropped writes", cell_value, "dropped_writes", false},
     };
     char text[TABLE_CELL_SIZE];
 

@@ -112,7 +112,7 @@ struct adding {
 static int add_one(void *context, struct sbdf sbdf)
 {
     struct adding *adding = context;
-    struct berth_refusal why;
+    struct berth_refusal why = {.reason = BERTH_REASON_NONE};
     const struct berth_request request = {.why = &why};
     int error = pcidev_add(adding->m->machine, sbdf, NULL, &request);
 

@@ -87,7 +87,7 @@ static void slots_walk(struct run_stage *stage, struct names *names, struct bert
 {
     struct berth_machine *machine = stage->machine.machine;
     struct pcidev *dev = pcidev_next(machine, NULL, tag_slots);
-    struct berth_refusal why;
+    struct berth_refusal why = {.reason = BERTH_REASON_NONE};
     const struct berth_request request = {.why = &why};
 
     while (dev && stage->slot_count < SLOTS_MAX) {
