@@ -6,7 +6,7 @@
 
 @checked exists@
 local idexpression struct pcidev *dev;
-identifier take =~ "^(pcidev_(find|find_rid|next|handle_open)|berth_domain_next_device)$";
+identifier take =~ "^(pcidev_(find|find_rid|next|handle_open)|berth_domain_next_device|device_try_get|topology_(bridge|bridge_or_busy|behind))$";
 expression e, e1;
 statement S1, S2;
 @@
@@ -47,7 +47,7 @@ expression e, e1;
 
 @walk exists@
 local idexpression struct pcidev *dev;
-identifier take =~ "^(pcidev_next|berth_domain_next_device)$";
+identifier take =~ "^(pcidev_next|berth_domain_next_device|topology_behind)$";
 expression e, e1;
 @@
   while ((dev = take(...)) != NULL)
@@ -65,7 +65,7 @@ expression e, e1;
 
 @loop exists@
 local idexpression struct pcidev *dev;
-identifier take =~ "^(pcidev_next|berth_domain_next_device)$";
+identifier take =~ "^(pcidev_next|berth_domain_next_device|topology_behind)$";
 expression e, e1, e2;
 @@
   for (dev = take(...); dev != NULL; e2)
@@ -81,19 +81,62 @@ expression e, e1, e2;
   ... when any
   }
 
+// Domains. Those who keep what they got, by name: a transition its owner to the end, a requester id
+// the owner that it counts for, the embedder what was created.
+@owner exists@
+local idexpression struct berth_domain *domain;
+identifier take =~ "^berth_domain_(find|find_name|next|create)$";
+expression e, e1;
+statement S1, S2;
+@@
+  domain = take(...)
+  ... when != berth_domain_put(domain)
+      when != domain = e
+      when != e1 = domain
+(
+  if (!domain) S1
+|
+  if (domain) S1 else S2
+)
+  ... when != berth_domain_put(domain)
+      when != domain = e
+      when != e1 = domain
+(
+  return domain;
+|
+* return ...;
+)
+
+@another_owner exists@
+identifier f !~ "^(transition_begin|stake_count|berth_domain_create)$";
+expression domain;
+@@
+  f(...)
+  {
+  ...
+  berth_domain_get(domain);
+  ... when != berth_domain_put(domain)
+* return ...;
+  ... when any
+  }
+
 @refused exists@
 local idexpression struct pcidev_section section;
+identifier enter =~ "^(pcidev_enter|access_open|vpci_enter|owner_enter)$";
 statement S;
 @@
-  if (!pcidev_enter(..., &section)) S
+  if (!enter(..., &section)) S
   ... when != pcidev_exit(&section)
+      when != access_close(&section)
 * return ...;
 
 @entered exists@
 local idexpression struct pcidev_section section;
+identifier enter =~ "^(pcidev_enter|access_open|vpci_enter|owner_enter)$";
 @@
-  if (pcidev_enter(..., &section)) {
+  if (enter(..., &section)) {
   ... when != pcidev_exit(&section)
+      when != access_close(&section)
 * return ...;
   ... when any
   }

@@ -10,7 +10,7 @@ tree=$(mktemp -d)
 trap 'rm -rf -- "$tree"' EXIT
 
 mapfile -t base < <(project_files 'scripts/lib.sh' 'tests/static/*' .clang-format \
-    include/berth/sbdf.h include/berth/errno.h 'port/bare/*')
+    include/berth/sbdf.h include/berth/errno.h src/core/guarded.h src/core/lock.h 'port/bare/*')
 cp --parents -- "${base[@]}" "$tree"
 
 # plant FILE: writes standard input to a file of the small tree.
@@ -37,7 +37,15 @@ const char *order_word(unsigned index)
 C
 plant tools/order.c <<'C'
 /* SPDX-License-Identifier: MIT */
-#include <berth/pcidev.h>
+#include <stdbool.h>
+
+#include <berth/sbdf.h>
+
+struct berth_machine;
+struct pcidev;
+struct pcidev *pcidev_find(struct berth_machine *machine, struct sbdf sbdf, const char *tag);
+uint32_t pcidev_generation(const struct pcidev *dev);
+void pcidev_put(struct pcidev *dev, const char *tag);
 
 bool order_is_ours(struct berth_machine *machine, struct sbdf sbdf);
 
@@ -108,7 +116,10 @@ repeat() {
 
 for script in tests/static/*.sh; do
     name=$(basename "$script" .sh)
-    [ "$name" = offenders ] || in_order "$name"
+    case $name in
+        offenders|mutants|scenarios) ;; # the last two are about the whole tree
+        *) in_order "$name" ;;
+    esac
 done
 
 offends format tools/bad.c:2 <<<$'/* SPDX-License-Identifier: MIT */\nint  bad;'
@@ -226,6 +237,130 @@ int bad(struct pcidev *dev)
         return -EBUSY;
     pcidev_exit(&section);
     return 0;
+}
+C
+)
+
+offends balance src/core/bad.c:6 < <(with_licence <<'C'
+int bad(struct transition *t)
+{
+    berth_domain_get(t->to);
+    if (t->dead)
+        return -ENODEV;
+    berth_domain_put(t->to);
+    return 0;
+}
+C
+)
+offends balance src/core/bad.c:10 < <(with_licence <<'C'
+int bad(struct berth_machine *machine)
+{
+    struct berth_domain *domain = berth_domain_find(machine, 1);
+    int error;
+
+    if (!domain)
+        return -ENOENT;
+    if (machine->closing)
+        return -EBUSY;
+    berth_domain_put(domain);
+    return 0;
+}
+C
+)
+offends balance src/core/bad.c:9 < <(with_licence <<'C'
+int bad(struct pcidev *bridge) REQUIRES(bridge->lock)
+{
+    struct pcidev *dev;
+    uint64_t cursor = 0;
+
+    while ((dev = topology_behind(bridge, &cursor, "bad"))) {
+        if (dev->broken)
+            return -EBUSY;
+        pcidev_put(dev, "bad");
+    }
+    return 0;
+}
+C
+)
+offends balance src/core/bad.c:9 < <(with_licence <<'C'
+int bad(struct pcidev *dev)
+{
+    struct pcidev_section section;
+
+    if (!access_open(dev, GATE_SHUT, NULL, "bad", &section))
+        return -ENODEV;
+    if (dev->broken)
+        return -EBUSY;
+    access_close(&section);
+    return 0;
+}
+C
+)
+
+# with_lock: a lock and what it guards, then standard input from line 8 on.
+with_lock() {
+    with_licence <<'C'
+#include "src/core/lock.h"
+struct bad {
+    struct lock lock;
+    int guarded GUARDED_BY(bad, lock);
+};
+int bad(struct bad *bad);
+C
+    cat
+}
+
+offends thread-safety src/core/bad.c:8 < <(with_lock <<<'int bad(struct bad *bad) { return bad->guarded; }')
+offends thread-safety src/core/bad.c:8 < <(with_lock <<'C'
+int bad(struct bad *bad) { lock_take(&bad->lock); lock_take(&bad->lock); return bad->guarded; }
+C
+)
+offends thread-safety src/core/bad.c:12 < <(with_lock <<'C'
+int bad(struct bad *bad)
+{
+    lock_take(&bad->lock);
+    return bad->guarded;
+}
+C
+)
+offends thread-safety src/core/bad.c:9 < <(with_lock <<'C'
+int inside(struct bad *bad) REQUIRES(bad->lock);
+int bad(struct bad *bad) { return inside(bad); }
+C
+)
+offends thread-safety src/core/bad.c:9 < <(with_lock <<'C'
+int inside(void) READ_SIDE;
+int bad(struct bad *bad) { return inside() + (bad != NULL); }
+C
+)
+offends thread-safety src/core/bad.c:8 \
+    < <(with_lock <<<'int bad(struct bad *bad) { port_read_lock(); return bad != NULL; }')
+
+offends sections src/core/bad.c:2 <<'C'
+struct ops { int (*config_read)(void *context); };
+int bad(const struct ops *host, void *context) { return host->config_read(context); }
+C
+offends sections src/core/bad.c:3 <<'C'
+static void check_inside(void) { }
+static void seam_read(void) { check_inside(); }
+void bad(void) { seam_read(); }
+C
+offends sections src/core/bad.c:5 <<'C'
+static void check_inside(void) { }
+static void read_it(void) { check_inside(); }
+struct step { void (*run)(void); };
+static const struct step steps[] = {{read_it}, {0}};
+void bad(void) { steps[0].run(); }
+C
+
+offends analyzer tools/bad.c:8 < <(with_licence <<'C'
+#include <stdlib.h>
+int bad(int value)
+{
+    int *kept = malloc(sizeof(*kept));
+    if (kept && value)
+        *kept = value;
+    return kept ? 1 : 0;
 }
 C
 )
