@@ -7,12 +7,14 @@
 
 usage() {
     cat <<'TEXT'
-usage: build.sh [--configure] release|debug|clang|tsan
+usage: build.sh [--configure] release|debug|clang|tsan|coverage|fuzz
 
-  release  build/        gcc, optimised
-  debug    build-debug/  gcc, debug checks, address and undefined behaviour sanitizers
-  clang    build-clang/  clang, optimised
-  tsan     build-tsan/   clang, debug checks, thread sanitizer
+  release   build/           gcc, optimised
+  debug     build-debug/     gcc, debug checks, address and undefined behaviour sanitizers
+  clang     build-clang/     clang, optimised
+  tsan      build-tsan/      clang, debug checks, thread sanitizer
+  coverage  build-coverage/  clang, debug checks, counters of lines and branches
+  fuzz      build-fuzz/      clang, debug checks, sanitizers, the targets of scripts/fuzz.sh as well
 
   --configure  stop before compiling
 TEXT
@@ -40,6 +42,13 @@ case ${1:-} in
         folder=build-tsan compiler=clang
         options=(--buildtype=debugoptimized -Dchecks=true -Dmembarrier=false
                  -Db_sanitize=thread -Db_lundef=false) ;;
+    coverage)
+        folder=build-coverage compiler=clang
+        options=(--buildtype=debugoptimized -Dchecks=true -Dcoverage=true) ;;
+    fuzz)
+        folder=build-fuzz compiler=clang
+        options=(--optimization=1 --debug -Dchecks=true -Dfuzz=true
+                 "-Db_sanitize=address,undefined" -Db_lundef=false) ;;
     -h|--help) usage; exit 0 ;;
     *) usage >&2; exit 2 ;;
 esac

@@ -51,6 +51,7 @@ packages_test() {
     cat <<TEXT
 clang                   command:clang
 clang-format            command:clang-format
+llvm                    command:llvm-cov
 $(clang_runtime)        sanitizer:thread
 libcmocka-dev           module:cmocka
 g++                     command:g++

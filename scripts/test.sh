@@ -18,6 +18,7 @@ Runs, in this order:
   debug    all tests with debug checks, address and undefined behaviour sanitizers (gcc)
   clang    the unit tests, compiled by clang
   tsan     the unit and thread tests with the thread sanitizer (clang)
+  fuzz     hostile input: every corpus, and a few seconds of libFuzzer for each target (clang)
 Each check, build and test counts as one. Ends with "N passed, N failed", and exits with 1 where
 something failed or nothing ran.
 TEXT
@@ -169,6 +170,13 @@ stage() {
     [ "$status" -ne 0 ] || meson_tests "$name" "$folder" "$times" "${names[@]}"
 }
 
+# Hostile input: the corpora, and a few seconds of what libFuzzer makes of them.
+fuzz_stage() {
+    wanted fuzz/smoke || return 0
+    run fuzz/build scripts/fuzz.sh --build
+    [ "$status" -ne 0 ] || run fuzz/smoke scripts/fuzz.sh --smoke
+}
+
 begin=${EPOCHREALTIME/./}
 static_checks
 [[ $only == static/* ]] || stage release build 1
@@ -176,6 +184,7 @@ if [ "$quick" = no ] && [[ $only != static/* ]]; then
     stage debug build-debug 5
     stage clang build-clang 1 unit
     stage tsan build-tsan 10 unit threads
+    fuzz_stage
 fi
 
 if [ $((passed + failed)) -eq 0 ]; then

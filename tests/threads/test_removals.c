@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Removal under fire (A2, K01, K1, K04, K05, R5). */
+#include <sys/resource.h>
+#include <time.h>
+
 #include <berth_port.h>
 
 #include "tests/threads/team.h"
@@ -196,38 +199,99 @@ static void *ask_in_vain(void *context)
     return NULL;
 }
 
-/* The longest that an operation of another device took meanwhile. */
-static void *work_elsewhere(void *context)
+/* What of the time is the machine's: a thread that only ever naps, and how late it woke at worst.
+ */
+struct pulse {
+    uint64_t stall_ns;
+};
+
+static void *feel_pulse(void *context)
 {
-    uint64_t *longest = context;
+    const struct timespec nap = {.tv_nsec = 1000000};
+    struct pulse *pulse = context;
 
     while (team_goes_on(&team)) {
-        uint64_t begin = team_real_ns(), took;
+        uint64_t begin = team_real_ns(), gap;
+
+        nanosleep(&nap, NULL);
+        gap = team_real_ns() - begin;
+        pulse->stall_ns = gap > pulse->stall_ns ? gap : pulse->stall_ns;
+    }
+    return NULL;
+}
+
+/*
+ * The longest that an operation on another device waited meanwhile, and which one it was. One that
+ * never gave its CPU away has not waited for anybody, however long it took: others had the CPU.
+ */
+struct elsewhere {
+    const char *operation;
+    uint64_t longest_ns;
+    long waits; /* of this thread, so far */
+};
+
+static uint64_t took(struct elsewhere *elsewhere, const char *operation, uint64_t begin_ns)
+{
+    uint64_t now = team_real_ns();
+    struct rusage usage;
+
+    assert_int_equal(getrusage(RUSAGE_THREAD, &usage), 0);
+    if (usage.ru_nvcsw != elsewhere->waits && now - begin_ns > elsewhere->longest_ns) {
+        elsewhere->operation = operation;
+        elsewhere->longest_ns = now - begin_ns;
+    }
+    elsewhere->waits = usage.ru_nvcsw;
+    return now;
+}
+
+static void *work_elsewhere(void *context)
+{
+    struct elsewhere *elsewhere = context;
+
+    while (team_goes_on(&team)) {
         struct pcidev *dev = pcidev_find(rig.machine, free_at, "elsewhere");
+        uint64_t begin = team_real_ns();
 
         assert_int_equal(pcidev_assign(dev, vm.domain, NULL), 0);
+        begin = took(elsewhere, "assign", begin);
         assert_int_equal(pcidev_deassign(dev, vm.domain, NULL), 0);
+        begin = took(elsewhere, "deassign", begin);
         assert_int_equal(pcidev_remove(dev, PCIDEV_REMOVE_FORCE, NULL), 0);
+        begin = took(elsewhere, "remove", begin);
         pcidev_put(dev, "elsewhere");
         assert_int_equal(pcidev_add(rig.machine, free_at, NULL, NULL), 0);
-        took = team_real_ns() - begin;
-        *longest = took > *longest ? took : *longest;
+        (void)took(elsewhere, "add", begin);
         removals++;
     }
     return NULL;
 }
 
+/*
+ * K05. What the machine did not run at all is nobody's wait. The thread sanitizer has locks of its
+ * own, and who has one of them may be without a CPU for long: there nothing can be said.
+ */
+static void expect_not_delayed(const struct elsewhere *elsewhere, const struct pulse *pulse,
+                               uint64_t allowed_ns)
+{
+    if (!PORT_TSAN && elsewhere->longest_ns > allowed_ns + pulse->stall_ns)
+        fail_msg("%s elsewhere took %lu us, and the machine stalled for %lu us at most",
+                 elsewhere->operation, (unsigned long)(elsewhere->longest_ns / 1000),
+                 (unsigned long)(pulse->stall_ns / 1000));
+}
+
 static void test_K04_stuck_removals_end_by_their_deadlines(void **state)
 {
+    struct elsewhere elsewhere = {.operation = "nothing"};
+    struct pulse pulse = {.stall_ns = 0};
     struct wait wait[STUCK];
-    uint64_t longest = 0;
 
     (void)state;
     removals = 0;
     for (unsigned i = 0; i < STUCK; i++)
         assert_int_equal(rig_assign(&rig, stuck_at(i), vm.domain), 0);
     port_posix_warp(false);
-    team_start(&team, work_elsewhere, &longest);
+    team_start(&team, feel_pulse, &pulse);
+    team_start(&team, work_elsewhere, &elsewhere);
     for (unsigned i = 0; i < STUCK; i++) {
         wait[i] =
             (struct wait){.sbdf = stuck_at(i),
@@ -239,10 +303,10 @@ static void test_K04_stuck_removals_end_by_their_deadlines(void **state)
     for (unsigned i = 0; i < STUCK; i++) {
         assert_int_equal(wait[i].error, i & 1 ? 0 : -EBUSY);
         assert_int_equal(rig_has(&rig, stuck_at(i)), !(i & 1));
-        assert_in_range(wait[i].took_ns, 300 * MS, 900 * MS);
+        assert_in_range(wait[i].took_ns, 300 * MS, 900 * MS + pulse.stall_ns);
     }
     assert_true(removals > 20);
-    assert_in_range(longest, 0, 250 * MS); /* K05: less than what the others waited for */
+    expect_not_delayed(&elsewhere, &pulse, 250 * MS); /* less than what the others waited for */
 }
 
 /* ---- K1: one reader that stays ---- */
@@ -250,17 +314,19 @@ static void test_K04_stuck_removals_end_by_their_deadlines(void **state)
 static void test_K1_a_section_held_open_delays_nobody_else(void **state)
 {
     struct pcidev *dev = rig_dev(&rig, stuck_at(0));
+    struct elsewhere elsewhere = {.operation = "nothing"};
+    struct pulse pulse = {.stall_ns = 0};
     struct pcidev_section section;
-    uint64_t longest = 0;
 
     (void)state;
     removals = 0;
     port_posix_warp(false);
     assert_true(pcidev_enter(dev, "stays", &section));
-    team_start(&team, work_elsewhere, &longest);
+    team_start(&team, feel_pulse, &pulse);
+    team_start(&team, work_elsewhere, &elsewhere);
     team_run(&team, 300);
     assert_true(removals > 20);
-    assert_in_range(longest, 0, 150 * MS);
+    expect_not_delayed(&elsewhere, &pulse, 150 * MS);
     pcidev_exit(&section);
     rig_put(dev);
 }

@@ -235,6 +235,23 @@ static void test_X16_flush_reaches_those_that_have_it_and_no_others(void **state
     assert_int_equal(atomic_load(&rig.tape.count), 0);
 }
 
+static void test_X16_all_of_them_are_flushed_in_whatever_order_they_came(void **state)
+{
+    (void)state;
+    lend(rig_nvme2);
+    lend(rig_pf);
+    lend(rig_nvme);
+    atomic_store(&rig.tape.count, 0);
+    assert_int_equal(berth_domain_flush(vm.domain, NULL), 0);
+    assert_int_equal(atomic_load(&rig.tape.count), 3);
+    assert_int_equal(rig_deassign(&rig, rig_pf, vm.domain), 0); /* out of the middle */
+    assert_int_equal(rig_deassign(&rig, rig_nvme2, vm.domain), 0);
+    atomic_store(&rig.tape.count, 0);
+    assert_int_equal(berth_domain_flush(vm.domain, NULL), 0);
+    assert_int_equal(flushes_of(rig_nvme), 1);
+    assert_int_equal(atomic_load(&rig.tape.count), 1);
+}
+
 static void test_F41_a_device_that_does_not_answer_breaks_alone(void **state)
 {
     struct pcidev_info info;
@@ -374,6 +391,7 @@ int main(void)
         TEST(test_P2_an_iommu_that_refuses_changes_nothing),
         TEST(test_P2_both_sides_agree),
         TEST(test_X16_flush_reaches_those_that_have_it_and_no_others),
+        TEST(test_X16_all_of_them_are_flushed_in_whatever_order_they_came),
         TEST(test_F41_a_device_that_does_not_answer_breaks_alone),
         TEST(test_F41_it_is_blocked_although_somebody_is_inside),
         TEST(test_F41_who_stays_inside_keeps_what_reaches_nothing),

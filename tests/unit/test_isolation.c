@@ -128,21 +128,6 @@ static void test_X05_scratch_pages_are_private_and_zeroed(void **state)
     assert_int_equal(result.data, 0);
 }
 
-static void test_F51_scratch_without_a_back_end_is_an_error(void **state)
-{
-    (void)state;
-    rig_begin(&rig);
-    rig.options.no_scratch = true;
-    rig_standard(&rig);
-    rig_up(&rig, scratch);
-    rig_vm_up(&rig, &vm, "vm1");
-    rig_vm_up(&rig, &vm2, "vm2");
-    rig_expect_refused(&rig, rig_assign(&rig, rig_nvme, berth_machine_quarantine(rig.machine)),
-                       -EOPNOTSUPP, BERTH_REASON_IOMMU_FAILED);
-    rig_expect_owner(&rig, rig_nvme, "hwdom");
-    teardown(state);
-}
-
 /* ---- X11, X12, O4: requester ids ---- */
 
 static void expect_rids(struct sbdf sbdf, const unsigned *functions, unsigned count)
@@ -319,7 +304,6 @@ int main(void)
         TEST(test_X01_a_failed_attach_never_leads_to_the_host),
         cmocka_unit_test_setup_teardown(test_X05_scratch_pages_are_private_and_zeroed,
                                         setup_scratch, teardown),
-        cmocka_unit_test(test_F51_scratch_without_a_back_end_is_an_error),
         TEST(test_M22_phantom_functions_move_with_their_device),
         TEST(test_X11_a_phantom_that_fails_takes_all_of_them_back),
         TEST(test_X11_a_rollback_that_fails_breaks_the_device_and_crashes_the_guest),

@@ -413,6 +413,31 @@ static void test_rules_are_checked(void **state)
     lent_up(&lent);
 }
 
+/* With 64 bits and masks it has 24 bytes: into the extended list, or over its neighbour. */
+static void expect_no_msi(unsigned msi, unsigned next)
+{
+    mb_put(function(), real_cap(ID_MSIX) + 1, 1, msi);
+    mb_put(function(), msi, 4, 0x01800000 | next << 8 | ID_MSI);
+    if (next)
+        mb_put(function(), next, 2, ID_SUBSYSTEM);
+    lent_up(&lent);
+    assert_int_equal(lent_cap(&lent, ID_MSI), 0);
+    expect_reserved(msi, msi + 16);
+    assert_int_equal(lent_ext_cap(&lent, EXT_AER), 0x100);
+}
+
+static void test_K13_an_msi_that_passes_the_end(void **state)
+{
+    (void)state;
+    expect_no_msi(0xf0, 0);
+}
+
+static void test_K13_an_msi_over_its_neighbour(void **state)
+{
+    (void)state;
+    expect_no_msi(0xc0, 0xc8);
+}
+
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 
 int main(void)
@@ -438,6 +463,8 @@ int main(void)
         TEST(test_V7_partial_writes_pass_as_they_are),
         TEST(test_F85_no_rule_opens_what_is_emulated),
         TEST(test_rules_are_checked),
+        TEST(test_K13_an_msi_that_passes_the_end),
+        TEST(test_K13_an_msi_over_its_neighbour),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -132,6 +132,9 @@ static void test_M45_states_that_there_are_not(void **state)
     set_state(1);
     assert_int_equal(guest_state(), 1);
     assert_int_equal(real_state(), 1);
+    set_state(0); /* nothing was lost */
+    assert_int_equal(real_state(), 0);
+    set_state(1);
     set_state(3);
     assert_int_equal(real_state(), 3);
     set_state(1); /* the way back is through D0 */

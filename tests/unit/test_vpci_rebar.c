@@ -95,6 +95,27 @@ static void test_F87_sizes_up_to_what_the_host_has_made_room_for(void **state)
     assert_int_equal(seen_size(), 8 * MIB);
 }
 
+/* The second entry is about a BAR of 32 bits. */
+static void test_F87_a_narrow_bar_beside_a_wide_one(void **state)
+{
+    uint64_t start, size;
+
+    (void)state;
+    mb_bar(lent.function, 4, MB_BAR_MEM32, 2 * MIB);
+    put_entry(0, 0x1d0, 2, 2, 3);
+    put_entry(1, 0x030, 4, 2, 1);
+    lent_up(&lent);
+    assert_int_equal(lent_get(&lent, rebar + SIZES + 8, 4), 0x030);
+    lent_put(&lent, rebar + CONTROL + 8, 4, 0);
+    assert_int_equal(sim_bar(lent.rig.sim, lent.host, 4, &start, &size), 0);
+    assert_int_equal(size, MIB);
+    assert_int_equal(lent_hardware(&lent, LENT_BAR0 + 16, 4), start);
+    assert_int_equal(real_size(), 8 * MIB);
+    assert_int_equal(rig_deassign(&lent.rig, lent.host, lent.guest), 0);
+    assert_int_equal(sim_bar(lent.rig.sim, lent.host, 4, &start, &size), 0);
+    assert_int_equal(size, 2 * MIB);
+}
+
 static void test_F87_a_new_size_is_mapped(void **state)
 {
     uint32_t address;
@@ -294,6 +315,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_F87_sizes_up_to_what_the_host_has_made_room_for),
+        TEST(test_F87_a_narrow_bar_beside_a_wide_one),
         TEST(test_F87_a_new_size_is_mapped),
         TEST(test_F87_not_while_it_is_decoded),
         TEST(test_F87_sizes_that_there_are_not),

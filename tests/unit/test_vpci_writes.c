@@ -84,7 +84,7 @@ static void write_all_of_it(struct sbdf host, unsigned size, uint64_t value)
         berth_domain_config_write(vm.domain, seen, reg, size, value);
 }
 
-static void test_V7_whatever_a_guest_writes(void **state)
+static void test_F72_whatever_a_guest_writes(void **state)
 {
     /* the last one asks for all but a reset */
     static const uint64_t values[] = {UINT64_MAX, 0, 0xa5a5a5a5a5a5a5a5u, 0x5a5a5a5a5a5a5a5au,
@@ -113,7 +113,7 @@ static uint32_t roll(uint32_t *seed)
     return *seed >> 8;
 }
 
-static void test_V7_whatever_a_guest_writes_at_random(void **state)
+static void test_F72_whatever_a_guest_writes_at_random(void **state)
 {
     const struct sbdf seat = rig_seen(&rig, rig_nvme);
     uint32_t seed = 42;
@@ -141,8 +141,8 @@ static void test_V7_whatever_a_guest_writes_at_random(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_V7_whatever_a_guest_writes),
-        TEST(test_V7_whatever_a_guest_writes_at_random),
+        TEST(test_F72_whatever_a_guest_writes),
+        TEST(test_F72_whatever_a_guest_writes_at_random),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
