@@ -48,7 +48,10 @@ struct cell {
 
 _Static_assert(sizeof(struct cell) == 32, "two of them in a line of the cache");
 
-#define FREED 0xfeu /* as a writer */
+/* Of each 64 bytes: the last schedule in which somebody accessed, or freed, them. */
+struct line {
+    uint32_t touched, freed;
+};
 
 /* From the set-up, then one for each runner: what one allocates does not move another one's. */
 struct slab {
@@ -57,6 +60,7 @@ struct slab {
 
 static unsigned char *arena, *kept;
 static struct cell *cells;
+static struct line *lines;
 static struct slab slabs[RUNNERS + 1];
 static uint32_t setup_used;
 static struct memory_totals live, live_kept;
@@ -78,6 +82,7 @@ void memory_init(void)
     arena = reserve(ARENA_AT, ARENA_SIZE);
     kept = reserve(NULL, SETUP_SIZE);
     cells = reserve(NULL, ARENA_SIZE / GRAIN * sizeof(*cells));
+    lines = reserve(NULL, ARENA_SIZE / ALIGNMENT * sizeof(*lines));
     slabs[0] = (struct slab){.from = 0, .end = SETUP_SIZE};
     for (unsigned i = 1; i <= RUNNERS; i++)
         slabs[i] = (struct slab){.from = SETUP_SIZE + (i - 1) * SLAB_SIZE,
@@ -183,15 +188,6 @@ bool memory_has(const void *address)
 
 /* ---- cells ---- */
 
-static struct cell *cell_at(uintptr_t offset)
-{
-    struct cell *cell = &cells[offset / GRAIN];
-
-    if (cell->run != search.run)
-        *cell = (struct cell){.run = search.run};
-    return cell;
-}
-
 static void __attribute__((noreturn, noinline))
 conflict(uintptr_t offset, const char *what, unsigned other)
 {
@@ -202,6 +198,19 @@ conflict(uintptr_t offset, const char *what, unsigned other)
         explore_fail("%s, %s", what, memory_describe(address, text, sizeof(text)));
     explore_fail("%s, %s; nothing orders it against what %s did there", what,
                  memory_describe(address, text, sizeof(text)), search_thread_name(other));
+}
+
+static struct cell *cell_at(uintptr_t offset)
+{
+    struct cell *cell = &cells[offset / GRAIN];
+    struct line *line = &lines[offset / ALIGNMENT];
+
+    if (line->freed == search.run)
+        conflict(offset, "use of freed memory", NOBODY);
+    line->touched = search.run;
+    if (cell->run != search.run)
+        *cell = (struct cell){.run = search.run};
+    return cell;
 }
 
 static void check_reads(const struct cell *cell, uintptr_t offset, uint8_t mask, const char *what)
@@ -215,8 +224,6 @@ static void check_reads(const struct cell *cell, uintptr_t offset, uint8_t mask,
 
 static void check_write(const struct cell *cell, uintptr_t offset, uint8_t mask, const char *what)
 {
-    if (cell->writer == FREED)
-        conflict(offset, "use of freed memory", NOBODY);
     if (cell->write_mask & mask && cell->write_clock > threads[search.self].sync[cell->writer])
         conflict(offset, what, cell->writer);
 }
@@ -283,16 +290,14 @@ void explore_use(const void *address, size_t size, bool write, const char *what)
 }
 
 /* A free is a write to all of it; what nobody has accessed in this schedule needs no look. */
-static void cells_free(uintptr_t offset, size_t size)
+static void free_line(uintptr_t offset)
 {
-    struct cell *cell = &cells[offset / GRAIN], *end = cell + (size + GRAIN - 1) / GRAIN;
+    struct line *line = &lines[offset / ALIGNMENT];
 
-    for (; cell < end; cell++) {
-        if (cell->run == search.run)
-            cell_write(cell, (uintptr_t)(cell - cells) * GRAIN, 0xff, "a free");
-        cell->run = search.run;
-        cell->writer = FREED;
-    }
+    for (uintptr_t at = offset; line->touched == search.run && at < offset + ALIGNMENT; at += GRAIN)
+        if (cells[at / GRAIN].run == search.run)
+            cell_write(&cells[at / GRAIN], at, 0xff, "a free");
+    line->freed = search.run;
 }
 
 void memory_free(void *memory, const void *pc)
@@ -307,7 +312,8 @@ void memory_free(void *memory, const void *pc)
     if (block->state == BLOCK_FREE)
         explore_fail("freed twice");
     if (scheduled())
-        cells_free(offset, block->size);
+        for (uintptr_t at = offset; at < offset + block->size; at += ALIGNMENT)
+            free_line(at);
     block->state = BLOCK_FREE;
     block->freed_at = pc;
     live.blocks--;

@@ -21,6 +21,7 @@ static unsigned deferred_count;
 /* A grace period comes after all read-side sections that ended before it began, too. */
 static clocks readers_order, readers_sync;
 static unsigned char *records; /* one for each runner, and the set-up's */
+static uint8_t joined;
 
 void port_init(void)
 {
@@ -30,6 +31,10 @@ void port_init(void)
 void port_begin(void)
 {
     deferred_count = 0;
+    joined = 0;
+    for (unsigned i = 0; i < EXPLORE_ACTORS; i++)
+        if (search.scenario->actor[i].run)
+            joined |= BIT(i);
     readers_order = readers_sync = (clocks){0};
 }
 
@@ -171,14 +176,24 @@ void port_mutex_unlock(struct port_mutex *mutex)
 
 void *port_record(void)
 {
-    return records + PORT_RECORD_SIZE * (scheduled() ? search.self : RUNNERS);
+    if (!scheduled())
+        return records + PORT_RECORD_SIZE * RUNNERS;
+    joined |= BIT(search.self);
+    return records + PORT_RECORD_SIZE * search.self;
 }
 
+/* Threads that have a record: the actors from the beginning on. The set-up has left its own. */
 void *port_record_next(void *previous)
 {
-    unsigned char *next = previous ? (unsigned char *)previous + PORT_RECORD_SIZE : records;
+    unsigned i = previous ? (unsigned)((unsigned char *)previous - records) / PORT_RECORD_SIZE + 1
+                 : scheduled() ? 0
+                               : RUNNERS;
 
-    return next < records + (RUNNERS + 1) * PORT_RECORD_SIZE ? next : NULL;
+    while (i < RUNNERS && !(joined & BIT(i)))
+        i++;
+    if (i > RUNNERS || (i == RUNNERS && scheduled()))
+        return NULL;
+    return records + PORT_RECORD_SIZE * i;
 }
 
 /* ---- read-side sections ---- */
