@@ -13,6 +13,7 @@ const struct explore_scenario *const scenarios[] = {
     &scenario_remove_remove,
     &scenario_remove_add,
     &scenario_remove_add_find,
+    &scenario_handle_remove,
     &scenario_last_put,
     &scenario_walk_remove,
     &scenario_dump_remove,

@@ -181,6 +181,33 @@ const struct explore_scenario scenario_remove_add_find = {
     .heavy = true,
 };
 
+/* ---- K02: a handle that is made while access is revoked ---- */
+
+static void open_handle(struct world *world)
+{
+    struct pcidev *dev = world_find(world, 0), *handle;
+    struct pcidev_section section;
+    uint32_t value;
+
+    if (!dev)
+        return;
+    handle = pcidev_handle_open(dev);
+    world_put(dev);
+    if (pcidev_enter(handle, "handle", &section)) {
+        expect(pcidev_config_read(handle, 0, 4, &value) == 0 && value == WORLD_ID);
+        pcidev_exit(&section);
+    }
+    pcidev_handle_close(handle);
+}
+
+const struct explore_scenario scenario_handle_remove = {
+    .name = "handle-remove",
+    .shows = "K02 C6: a handle is made, used and closed while the device is removed",
+    .setup = setup_idle,
+    .actor = {{"tool", open_handle}, {"remover", remove_default}},
+    .check = is_removed,
+};
+
 /* ---- C1, C3: the last reference ---- */
 
 static void remove_and_put(struct world *world)

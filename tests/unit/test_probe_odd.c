@@ -124,6 +124,25 @@ static void test_M04_a_pf_has_vfs_in_its_own_segment_only(void **state)
     assert_false(rig_info(&rig, other).is_vf);
 }
 
+/* F05: who says that it is a VF has to be right. */
+static void test_F05_a_pf_without_vfs_has_none(void **state)
+{
+    const struct pcidev_add_info info = {.numa_node = -1, .is_vf = true, .pf = dev_at};
+    const struct berth_request request = rig_request(&rig);
+
+    (void)state;
+    mb_root_port(&rig.builder, bridge_at, 1, 1);
+    mb_pf(&rig.builder, dev_at, 4, 8, 1);
+    mb_endpoint(&rig.builder, at(1, 1, 0));
+    rig_up_empty(&rig, NULL);
+    assert_int_equal(rig_add(&rig, bridge_at), 0);
+    assert_int_equal(rig_add(&rig, dev_at), 0);
+    rig_expect_refused(&rig, pcidev_add(rig.machine, at(1, 1, 0), &info, &request), -ENODEV,
+                       BERTH_REASON_NOT_A_VF);
+    assert_false(rig_has(&rig, at(1, 1, 0)));
+    assert_int_equal(rig_add(&rig, at(1, 1, 0)), 0); /* as what it is */
+}
+
 /* SR-IOV 1.1, 3.3.10: a stride means something from the second VF on. */
 static void test_M04_a_single_vf_needs_no_stride(void **state)
 {
@@ -156,6 +175,7 @@ int main(void)
         TEST(test_M05_who_adds_it_may_know_better),
         TEST(test_F12_what_an_erratum_borrows_is_given_back),
         TEST(test_M04_a_pf_has_vfs_in_its_own_segment_only),
+        TEST(test_F05_a_pf_without_vfs_has_none),
         TEST(test_M04_a_single_vf_needs_no_stride),
     };
 
