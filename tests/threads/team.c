@@ -45,13 +45,31 @@ static void join(struct team *team)
         pthread_barrier_destroy(&team->barrier);
 }
 
-void team_run(struct team *team, unsigned ms)
+static void work_for(unsigned ms)
 {
     const struct timespec nap = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000L};
 
     nanosleep(&nap, NULL);
+}
+
+void team_run_until(struct team *team, unsigned ms, bool (*enough)(void))
+{
+    work_for(ms);
+    for (unsigned more = 1; more < 20 && !enough(); more++)
+        work_for(ms);
     atomic_store(&team->stop, true);
     join(team);
+    assert_true(enough());
+}
+
+static bool always(void)
+{
+    return true;
+}
+
+void team_run(struct team *team, unsigned ms)
+{
+    team_run_until(team, ms, always);
 }
 
 void team_dismiss(struct team *team)

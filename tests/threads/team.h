@@ -37,6 +37,8 @@ bool team_goes_on(struct team *team);
 void team_meet(struct team *team);
 /** Lets them work for @ms of real time, then joins them. */
 void team_run(struct team *team, unsigned ms);
+/** The same, and for up to 20 times as long where not @enough was done: a busy machine. */
+void team_run_until(struct team *team, unsigned ms, bool (*enough)(void));
 /** Ends rounds: every thread has to leave its loop after the next meeting. */
 void team_dismiss(struct team *team);
 
