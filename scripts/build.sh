@@ -7,7 +7,7 @@
 
 usage() {
     cat <<'TEXT'
-usage: build.sh [--configure] release|debug|clang|tsan|coverage|fuzz
+usage: build.sh [--configure] release|debug|clang|tsan|coverage|fuzz [TARGET...]
 
   release   build/           gcc, optimised
   debug     build-debug/     gcc, debug checks, address and undefined behaviour sanitizers
@@ -74,5 +74,5 @@ configure() {
 
 configure
 if [ "$compile" != no ]; then
-    ninja --quiet -C "$folder" | sed '/^ninja: no work to do\.$/d'
+    ninja --quiet -C "$folder" "${@:2}" | sed '/^ninja: no work to do\.$/d'
 fi

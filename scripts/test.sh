@@ -109,6 +109,17 @@ for test in json.load(sys.stdin):
         print(test["name"])' "${@:2}"
 }
 
+# programs_of FOLDER NAME...: what these tests run, as targets of the build.
+programs_of() {
+    meson introspect --tests "$1" | python3 -c '
+import json, os, sys
+folder = os.path.realpath(sys.argv[1])
+for test in json.load(sys.stdin):
+    program = os.path.realpath(test["cmd"][0])
+    if test["name"] in sys.argv[2:] and program.startswith(folder + "/"):
+        print(os.path.relpath(program, folder))' "$@"
+}
+
 # results_of FOLDER: a line "RESULT SECONDS NAME" for each test that Meson has run, and for each one
 # a file with what it said.
 results_of() {
@@ -151,7 +162,7 @@ meson_tests() {
 
 # stage NAME FOLDER TIMES SUITE...: builds and runs the tests of these suites (none: all).
 stage() {
-    local name=$1 folder=$2 times=$3 test names=() all=()
+    local name=$1 folder=$2 times=$3 test names=() all=() programs=()
     shift 3
     if ! scripts/build.sh --configure "$name" >"$scratch/log" 2>&1; then
         count failed "$name/configure" 0 "$scratch/log"
@@ -166,7 +177,9 @@ stage() {
                             count failed "$name/tests" 0 "$scratch/log"; }
         return 0
     fi
-    run "$name/build" scripts/build.sh "$name"
+    # the rest of the tree was compiled by clang before
+    [ "$name" != tsan ] || mapfile -t programs < <(programs_of "$folder" "${names[@]}")
+    run "$name/build" scripts/build.sh "$name" "${programs[@]}"
     [ "$status" -ne 0 ] || meson_tests "$name" "$folder" "$times" "${names[@]}"
 }
 
