@@ -17,12 +17,12 @@ extern const struct explore_scenario scenario_read_remove, scenario_write_remove
     scenario_buffered_deassign, scenario_buffered_pass, scenario_buffered_fault,
     scenario_fire_remove, scenario_fire_deassign, scenario_fire_mask, scenario_fire_reset,
     scenario_fire_unmask, scenario_fire_change, scenario_fire_change_all, scenario_map_remove,
-    scenario_map_deassign, scenario_map_map, scenario_flr_remove, scenario_register,
-    scenario_write_write, scenario_buffered_enter, scenario_buffered_read, scenario_buffered_fire,
-    scenario_buffered_reset, scenario_group, scenario_port_add, scenario_port_force,
-    scenario_vf_add, litmus_buffering, litmus_light, litmus_asymmetric, litmus_heavy, litmus_fenced,
-    litmus_message, litmus_message_relaxed, litmus_count, litmus_lost_update, litmus_locks,
-    litmus_order, litmus_deadlock, litmus_wait, litmus_no_wake, litmus_retire, litmus_retire_early,
-    litmus_free, litmus_last_put, litmus_get;
+    scenario_unmap_remove, scenario_map_deassign, scenario_remap_deassign, scenario_map_map,
+    scenario_flr_remove, scenario_register, scenario_write_write, scenario_buffered_enter,
+    scenario_buffered_read, scenario_buffered_fire, scenario_buffered_reset, scenario_group,
+    scenario_port_add, scenario_port_force, scenario_vf_add, litmus_buffering, litmus_light,
+    litmus_asymmetric, litmus_heavy, litmus_fenced, litmus_message, litmus_message_relaxed,
+    litmus_count, litmus_lost_update, litmus_locks, litmus_order, litmus_deadlock, litmus_wait,
+    litmus_no_wake, litmus_retire, litmus_retire_early, litmus_free, litmus_last_put, litmus_get;
 
 #endif

@@ -28,6 +28,7 @@ static struct search_limits limits;
 static struct search_result result;
 static uint32_t dice;
 static jmp_buf judge_end;
+static uint64_t begun_ns; /* where the set-up left the clock */
 static bool judging;
 
 const char *search_thread_name(unsigned thread)
@@ -252,7 +253,7 @@ static void begin(void)
     search.depth = 0;
     search.last = NOBODY;
     search.asleep = 0;
-    search.now_ns = 1000000000u;
+    search.now_ns = begun_ns;
     search.pruned = search.failed = false;
     search.buffers = search.scenario->buffers;
     memset(threads, 0, sizeof(threads));
@@ -432,6 +433,8 @@ void engine_init(const struct explore_scenario *scenario)
         fiber_create(i, i < EXPLORE_ACTORS ? actor_body
                         : i == GRACE       ? port_grace_body
                                            : buffer_body);
+    search.now_ns = 1000000000u;
     world_begin(scenario);
+    begun_ns = search.now_ns;
     catch_crashes();
 }
