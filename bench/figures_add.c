@@ -12,14 +12,8 @@
 static int time_to_add(unsigned devices, double *seconds)
 {
     struct bench_host *host = bench_host_create();
-    const struct berth_machine_config config = {
-        .host = &bench_host_ops,
-        .host_context = host,
-        .iommu = &bench_iommu_ops,
-        .iommu_context = host,
-    };
     struct berth_machine *machine = NULL;
-    int error = host ? berth_machine_create(&config, &machine) : -ENOMEM;
+    int error = host ? bench_machine_create(host, &machine) : -ENOMEM;
     uint64_t begin = bench_now_ns();
 
     for (uint32_t key = 0; key < devices && !error; key++)

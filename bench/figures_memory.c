@@ -21,14 +21,8 @@ static size_t heap_bytes(void)
 static int heap_per_device(double *bytes)
 {
     struct bench_host *host = bench_host_create();
-    const struct berth_machine_config config = {
-        .host = &bench_host_ops,
-        .host_context = host,
-        .iommu = &bench_iommu_ops,
-        .iommu_context = host,
-    };
     struct berth_machine *machine = NULL;
-    int error = host ? berth_machine_create(&config, &machine) : -ENOMEM;
+    int error = host ? bench_machine_create(host, &machine) : -ENOMEM;
     size_t before = heap_bytes();
 
     for (uint32_t key = 0; key < DEVICES && !error; key++)

@@ -264,3 +264,17 @@ const struct berth_iommu_ops bench_iommu_ops = {
     .flush = iommu_attach,
     .group = iommu_group,
 };
+
+/* ---- the machine ---- */
+
+int bench_machine_create(struct bench_host *host, struct berth_machine **machine)
+{
+    const struct berth_machine_config config = {
+        .host = &bench_host_ops,
+        .host_context = host,
+        .iommu = &bench_iommu_ops,
+        .iommu_context = host,
+    };
+
+    return berth_machine_create(&config, machine);
+}

@@ -12,6 +12,7 @@
 #include <berth/host.h>
 #include <berth/iommu.h>
 #include <berth/irq.h>
+#include <berth/machine.h>
 
 #define BENCH_FUNCTIONS 65536u
 /** What a function has at register 0. */
@@ -28,6 +29,9 @@ struct bench_host *bench_host_create(void);
 /** PCIe endpoints at the first @functions addresses: PM, MSI-X, a 64-bit BAR. NULL: no memory. */
 struct bench_host *bench_host_create_endpoints(unsigned functions);
 void bench_host_destroy(struct bench_host *host);
+
+/** A machine with this host and its IOMMU, without BARs and interrupts. 0 or -errno. */
+int bench_machine_create(struct bench_host *host, struct berth_machine **machine);
 
 /** The context of all is the struct bench_host. Only endpoints have BARs. */
 extern const struct berth_host_ops bench_host_ops;

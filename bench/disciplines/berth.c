@@ -26,15 +26,9 @@ static void registry_destroy(void *registry)
 
 static int registry_create(struct bench_host *host, void **registry)
 {
-    const struct berth_machine_config config = {
-        .host = &bench_host_ops,
-        .host_context = host,
-        .iommu = &bench_iommu_ops,
-        .iommu_context = host,
-    };
     const struct berth_view_config view = {.no_host_bridge = true};
     struct registry *r = calloc(1, sizeof(*r));
-    int error = r ? berth_machine_create(&config, &r->machine) : -ENOMEM;
+    int error = r ? bench_machine_create(host, &r->machine) : -ENOMEM;
 
     if (!error)
         error = berth_domain_create(r->machine, "guest", NULL, NULL, &r->guest);

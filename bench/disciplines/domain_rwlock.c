@@ -7,17 +7,9 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
-#include <sys/queue.h>
 
+#include "bench/disciplines/device_list.h"
 #include "bench/disciplines/discipline.h"
-#include "bench/disciplines/function.h"
-
-struct device {
-    TAILQ_ENTRY(device) in_guest;
-    struct function function;
-};
-
-TAILQ_HEAD(device_list, device);
 
 struct registry {
     pthread_rwlock_t guest_lock; /* the one domain's */
@@ -72,17 +64,6 @@ static int device_add(void *registry, struct sbdf sbdf)
     return 0;
 }
 
-/* With the lock. */
-static struct device *find(struct registry *r, struct sbdf sbdf)
-{
-    struct device *dev;
-
-    for (dev = TAILQ_FIRST(&r->guest); dev; dev = TAILQ_NEXT(dev, in_guest))
-        if (sbdf_equal(dev->function.sbdf, sbdf))
-            break;
-    return dev;
-}
-
 /* Unlinked under the lock, nobody else can reach it: the hardware is made quiet without. */
 static int device_remove(void *registry, struct sbdf sbdf)
 {
@@ -91,7 +72,7 @@ static int device_remove(void *registry, struct sbdf sbdf)
     int error;
 
     pthread_rwlock_wrlock(&r->guest_lock);
-    dev = find(r, sbdf);
+    dev = device_list_find(&r->guest, sbdf);
     if (dev)
         TAILQ_REMOVE(&r->guest, dev, in_guest);
     pthread_rwlock_unlock(&r->guest_lock);
@@ -110,7 +91,7 @@ static uint64_t lookup(void *registry, const struct sbdf hot[BENCH_HOT], uint64_
 
     for (uint64_t i = 0; i < count; i++) {
         pthread_rwlock_rdlock(&r->guest_lock);
-        found += find(r, hot[i % BENCH_HOT]) != NULL;
+        found += device_list_find(&r->guest, hot[i % BENCH_HOT]) != NULL;
         pthread_rwlock_unlock(&r->guest_lock);
     }
     return found;
@@ -125,7 +106,7 @@ static uint64_t access_config(void *registry, const struct sbdf hot[BENCH_HOT], 
         const struct device *dev;
 
         pthread_rwlock_rdlock(&r->guest_lock);
-        dev = find(r, hot[i % BENCH_HOT]);
+        dev = device_list_find(&r->guest, hot[i % BENCH_HOT]);
         answered += dev && function_answers(&dev->function);
         pthread_rwlock_unlock(&r->guest_lock);
     }

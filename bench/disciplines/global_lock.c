@@ -6,21 +6,20 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
-#include <sys/queue.h>
 
+#include "bench/disciplines/device_list.h"
 #include "bench/disciplines/discipline.h"
-#include "bench/disciplines/function.h"
 
-struct device {
-    TAILQ_ENTRY(device) in_all, in_guest;
-    struct function function;
+/* A device of the machine, and as which its guest has it. */
+struct entry {
+    TAILQ_ENTRY(entry) in_all;
+    struct device device;
 };
-
-TAILQ_HEAD(device_list, device);
 
 struct registry {
     pthread_mutex_t lock;
-    struct device_list all, guest;
+    TAILQ_HEAD(, entry) all;
+    struct device_list guest;
     struct bench_host *host;
 };
 
@@ -45,11 +44,11 @@ static int registry_create(struct bench_host *host, void **registry)
 static void registry_destroy(void *registry)
 {
     struct registry *r = registry;
-    struct device *dev;
+    struct entry *entry;
 
-    while ((dev = TAILQ_FIRST(&r->all))) {
-        TAILQ_REMOVE(&r->all, dev, in_all);
-        free(dev);
+    while ((entry = TAILQ_FIRST(&r->all))) {
+        TAILQ_REMOVE(&r->all, entry, in_all);
+        free(entry);
     }
     pthread_mutex_destroy(&r->lock);
     free(r);
@@ -58,58 +57,48 @@ static void registry_destroy(void *registry)
 static int device_add(void *registry, struct sbdf sbdf)
 {
     struct registry *r = registry;
-    struct device *dev = calloc(1, sizeof(*dev));
-    int error = dev ? function_take(&dev->function, r->host, sbdf) : -ENOMEM;
+    struct entry *entry = calloc(1, sizeof(*entry));
+    int error = entry ? function_take(&entry->device.function, r->host, sbdf) : -ENOMEM;
 
     if (error) {
-        free(dev);
+        free(entry);
         return error;
     }
     pthread_mutex_lock(&r->lock);
-    TAILQ_INSERT_TAIL(&r->all, dev, in_all);
-    TAILQ_INSERT_TAIL(&r->guest, dev, in_guest);
+    TAILQ_INSERT_TAIL(&r->all, entry, in_all);
+    TAILQ_INSERT_TAIL(&r->guest, &entry->device, in_guest);
     pthread_mutex_unlock(&r->lock);
     return 0;
 }
 
 /* With the lock. */
-static struct device *find_in_all(struct registry *r, struct sbdf sbdf)
+static struct entry *find_in_all(struct registry *r, struct sbdf sbdf)
 {
-    struct device *dev;
+    struct entry *entry;
 
-    for (dev = TAILQ_FIRST(&r->all); dev; dev = TAILQ_NEXT(dev, in_all))
-        if (sbdf_equal(dev->function.sbdf, sbdf))
+    for (entry = TAILQ_FIRST(&r->all); entry; entry = TAILQ_NEXT(entry, in_all))
+        if (sbdf_equal(entry->device.function.sbdf, sbdf))
             break;
-    return dev;
-}
-
-static struct device *find_in_guest(struct registry *r, struct sbdf sbdf)
-{
-    struct device *dev;
-
-    for (dev = TAILQ_FIRST(&r->guest); dev; dev = TAILQ_NEXT(dev, in_guest))
-        if (sbdf_equal(dev->function.sbdf, sbdf))
-            break;
-    return dev;
+    return entry;
 }
 
 /* The lock is what keeps guests from the hardware: it is held until that is quiet. */
 static int device_remove(void *registry, struct sbdf sbdf)
 {
     struct registry *r = registry;
-    struct device *dev;
+    struct entry *entry;
     int error = -ENODEV;
 
     pthread_mutex_lock(&r->lock);
-    dev = find_in_all(r, sbdf);
-    if (dev) {
-        TAILQ_REMOVE(&r->guest, dev, in_guest);
-        TAILQ_REMOVE(&r->all, dev, in_all);
-        error = function_quiet(&dev->function);
-        function_give(&dev->function);
+    entry = find_in_all(r, sbdf);
+    if (entry) {
+        TAILQ_REMOVE(&r->guest, &entry->device, in_guest);
+        TAILQ_REMOVE(&r->all, entry, in_all);
+        error = function_quiet(&entry->device.function);
+        function_give(&entry->device.function);
     }
     pthread_mutex_unlock(&r->lock);
-    free(dev);
+    free(entry);
     return error;
 }
 
@@ -135,7 +124,7 @@ static uint64_t access_config(void *registry, const struct sbdf hot[BENCH_HOT], 
         const struct device *dev;
 
         pthread_mutex_lock(&r->lock);
-        dev = find_in_guest(r, hot[i % BENCH_HOT]);
+        dev = device_list_find(&r->guest, hot[i % BENCH_HOT]);
         answered += dev && function_answers(&dev->function);
         pthread_mutex_unlock(&r->lock);
     }

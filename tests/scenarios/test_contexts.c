@@ -3,17 +3,13 @@
  * Where the requester ids of a device lead while it changes hands, and when something fails on the
  * way: X06, X11, X12, X15, X19, X20, X24, X26.
  */
-#include "tests/unit/rig.h"
+#include "tests/unit/guest_dma.h"
 
 #define PAGE 0x1000u
 #define SECRET UINT64_C(0x5ec4e7)
-#define COMMAND 4
-#define COMMAND_ON 6u /* decode and bus mastering */
 
 static const struct sbdf one_by_one = {0, 8, 0}, by_fours = {0, 9, 0};
 static const struct sbdf alias = {0, 4, 0}; /* of rig_legacy2, whose bridge masters at any time */
-static struct rig rig;
-static struct rig_vm vm, vm2;
 
 static void scratch(struct berth_machine_config *config)
 {
@@ -37,9 +33,7 @@ static int begin(rig_configure *configure)
     mb_phantom(b, one_by_one, 1);
     mb_root_port(b, at(0, 6, 0), 9, 9);
     mb_phantom(b, by_fours, 4);
-    rig_up(&rig, configure);
-    rig_vm_up(&rig, &vm, "vm1");
-    rig_vm_up(&rig, &vm2, "vm2");
+    guests_up(configure, 2);
     return 0;
 }
 
@@ -53,31 +47,6 @@ static int setup_scratch(void **state)
 {
     (void)state;
     return begin(scratch);
-}
-
-static int teardown(void **state)
-{
-    struct sim_counters counters;
-
-    (void)state;
-    rig_vm_down(&vm2);
-    rig_vm_down(&vm);
-    sim_counters(rig.sim, &counters);
-    assert_int_equal(counters.attach_gaps, rig.gaps_expected);
-    assert_int_equal(counters.spaces_freed_in_use, 0);
-    rig_down(&rig);
-    return 0;
-}
-
-static void master_on(struct sbdf sbdf)
-{
-    rig_poke(&rig, sbdf, COMMAND, 2, COMMAND_ON);
-}
-
-static void lend(struct sbdf sbdf, struct rig_vm *to)
-{
-    assert_int_equal(rig_assign(&rig, sbdf, to->domain), 0);
-    master_on(sbdf);
 }
 
 static void take_back(struct sbdf sbdf, struct rig_vm *from)
@@ -341,7 +310,7 @@ static void test_X26_a_guest_has_its_space_before_its_first_device(void **state)
     assert_int_equal(rig_dma(&rig, rig_nvme, 2 * PAGE).domain_id, berth_domain_id(vm.domain));
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, guests_teardown_tight)
 
 int main(void)
 {
@@ -353,7 +322,7 @@ int main(void)
         TEST(test_X19_after_a_failure_flushes_are_done_again),
         TEST(test_X20_a_space_outlives_every_cached_translation),
         cmocka_unit_test_setup_teardown(test_X06_a_scratch_page_is_zeroed_each_time, setup_scratch,
-                                        teardown),
+                                        guests_teardown_tight),
         TEST(test_X26_a_guest_has_its_space_before_its_first_device),
     };
 

@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <sched.h>
 
+#include "tests/unit/guests.h"
 #include "tests/unit/irq_rig.h"
 
 #define DEVICES 28u
@@ -13,9 +14,6 @@
 #define MS UINT64_C(1000000)
 #define LINE 11u
 #define EXTENDED 0x100u
-
-static struct rig rig;
-static struct rig_vm vm;
 
 /* ---- X32: one of many ---- */
 
@@ -30,38 +28,22 @@ static int setup_many(void **state)
     rig_begin(&rig);
     for (unsigned i = 0; i < DEVICES; i++)
         mb_rc_endpoint(&rig.builder, one_of_many(i));
-    rig_up(&rig, NULL);
-    rig_vm_up(&rig, &vm, "vm1");
+    guests_up(NULL, 1);
     for (unsigned i = 0; i < DEVICES; i++)
         assert_int_equal(rig_assign(&rig, one_of_many(i), vm.domain), 0);
     return 0;
-}
-
-static int teardown_many(void **state)
-{
-    (void)state;
-    rig_vm_down(&vm);
-    rig_down(&rig);
-    return 0;
-}
-
-static int destroy_within(uint64_t timeout_ns)
-{
-    struct berth_request request = rig_request(&rig);
-
-    request.timeout_ns = timeout_ns;
-    return berth_domain_destroy(vm.domain, &request);
 }
 
 static void test_X32_what_failed_in_the_middle_is_not_forgotten(void **state)
 {
     (void)state;
     sim_fail(rig.sim, SIM_OP_ATTACH, UNLUCKY, 0, 0);
-    assert_int_equal(destroy_within(DEVICES * 1000 * MS), -EBUSY); /* whatever came after it */
+    assert_int_equal(rig_destroy_within(&rig, vm.domain, DEVICES * 1000 * MS),
+                     -EBUSY); /* whatever came after it */
     assert_int_equal(berth_domain_device_count(vm.domain), 1);
     rig_expect_owner(&rig, one_of_many(UNLUCKY - 1), "vm1");
     assert_non_null(berth_domain_space(vm.domain));
-    assert_int_equal(destroy_within(1000 * MS), 0);
+    assert_int_equal(rig_destroy_within(&rig, vm.domain, 1000 * MS), 0);
     assert_int_equal(berth_domain_device_count(vm.domain), 0);
 }
 
@@ -91,12 +73,13 @@ static void test_X32_what_was_busy_in_the_middle_is_tried_again(void **state)
     assert_int_equal(pthread_create(&thread, NULL, stay_inside, dev), 0);
     while (!atomic_load(&visit))
         sched_yield();
-    assert_int_equal(destroy_within(UNLUCKY * 100 * MS + 200 * MS), -EAGAIN); /* resets, drain */
+    assert_int_equal(rig_destroy_within(&rig, vm.domain, UNLUCKY * 100 * MS + 200 * MS),
+                     -EAGAIN); /* resets, drain */
     assert_in_range(berth_domain_device_count(vm.domain), 1, DEVICES - UNLUCKY);
     assert_non_null(berth_domain_space(vm.domain));
     atomic_store(&visit, 2);
     assert_int_equal(pthread_join(thread, NULL), 0);
-    while (destroy_within(150 * MS) == -EAGAIN)
+    while (rig_destroy_within(&rig, vm.domain, 150 * MS) == -EAGAIN)
         assert_true(++passes < DEVICES);
     assert_int_equal(berth_domain_state(vm.domain), BERTH_DOMAIN_DEAD);
     rig_put(dev);
@@ -319,9 +302,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_X32_what_failed_in_the_middle_is_not_forgotten,
-                                        setup_many, teardown_many),
+                                        setup_many, guests_teardown),
         cmocka_unit_test_setup_teardown(test_X32_what_was_busy_in_the_middle_is_tried_again,
-                                        setup_many, teardown_many),
+                                        setup_many, guests_teardown),
         cmocka_unit_test(test_X35_what_an_add_could_not_reach_is_done_later),
         cmocka_unit_test(test_X37_lookups_work_from_inside_everything),
         cmocka_unit_test(test_X51_a_line_that_cannot_be_bound_leaves_its_neighbour_alone),

@@ -6,6 +6,7 @@
 #include <berth_port.h>
 
 #include "tests/unit/guest_maps.h"
+#include "tests/unit/guests.h"
 #include "tests/unit/ports.h"
 
 #define MS UINT64_C(1000000)
@@ -14,36 +15,12 @@
 #define COMMAND_ON 6u
 #define PLACE UINT64_C(0x10000000)
 
-static struct rig rig;
-static struct rig_vm vm;
-
-static int setup(void **state)
-{
-    (void)state;
-    rig_begin(&rig);
-    rig_standard(&rig);
-    rig_up(&rig, NULL);
-    rig_vm_up(&rig, &vm, "vm1");
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    rig_vm_down(&vm);
-    rig_down(&rig);
-    return 0;
-}
-
 static int remove_within(struct rig *of, struct sbdf sbdf, enum pcidev_remove_mode mode,
                          uint64_t timeout_ns)
 {
-    struct berth_request request = rig_request(of);
     struct pcidev *dev = rig_dev(of, sbdf);
-    int error;
+    int error = rig_remove_within(of, dev, mode, timeout_ns);
 
-    request.timeout_ns = timeout_ns;
-    error = pcidev_remove(dev, mode, &request);
     rig_put(dev);
     return error;
 }
@@ -159,22 +136,6 @@ static void test_K06_every_holder_is_named_and_loses_its_mapping(void **state)
 
 /* ---- K07: a guest that does not answer its port ---- */
 
-static int ports_setup(void **state)
-{
-    (void)state;
-    rig_begin(&ports.rig);
-    rig_standard(&ports.rig);
-    ports_up();
-    return 0;
-}
-
-static int ports_teardown(void **state)
-{
-    (void)state;
-    ports_down();
-    return 0;
-}
-
 static void test_K07_a_guest_that_ignores_the_request(void **state)
 {
     uint64_t begin = port_now_ns();
@@ -250,7 +211,7 @@ static void test_F122_an_error_on_the_way_is_not_the_end(void **state)
     assert_int_equal(rig_deassign(&rig, rig_nvme2, vm.domain), 0);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, guests_setup_one, guests_teardown)
 
 int main(void)
 {

@@ -15,36 +15,13 @@
 #include "src/core/space.h"
 #include "src/vpci/vpci.h"
 #include "tests/scenarios/owners_driver.h"
+#include "tests/unit/guests.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define BAR UINT64_C(0x80000000)
 #define VECTORS 4u
 
-static struct rig rig;
-static struct rig_vm vm;
 static struct driver driver;
-
-static int setup(void **state)
-{
-    (void)state;
-    rig_begin(&rig);
-    rig_standard(&rig);
-    return 0;
-}
-
-static void up(rig_configure *configure)
-{
-    rig_up(&rig, configure);
-    rig_vm_up(&rig, &vm, "vm1");
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    rig_vm_down(&vm);
-    rig_down(&rig);
-    return 0;
-}
 
 /* ---- F46: domains on their way out ---- */
 
@@ -65,7 +42,7 @@ static void test_F46_a_dying_guest_maps_nothing_that_lasts(void **state)
     pthread_t thread;
 
     (void)state;
-    up(NULL);
+    guests_up(NULL, 1);
     driver_up(&driver, &rig, vm.domain, rig_nvme, BAR);
     driver_up(&last, &rig, vm.domain, rig_nvme2, BAR + 0x100000);
     driver_put(&driver, PCI_COMMAND, 2, 0);
@@ -97,7 +74,7 @@ static void test_F46_a_guest_that_was_never_made_leaves_nothing(void **state)
     struct sim_counters before, after;
 
     (void)state;
-    up(NULL);
+    guests_up(NULL, 1);
     sim_counters(rig.sim, &before);
     for (unsigned i = 0; i < 3; i++) {
         sim_fail(rig.sim, SIM_OP_SPACE_CREATE, 1, 0, 0);
@@ -127,7 +104,7 @@ static void test_F51_a_machine_is_not_made_with_what_it_cannot_do(void **state)
 
     (void)state;
     rig.options.no_scratch = true;
-    up(NULL);
+    guests_up(NULL, 1);
     config.host_context = config.iommu_context = rig.sim;
     sim_counters(rig.sim, &before);
     scratch(&config);
@@ -373,7 +350,7 @@ static void test_F63_no_exit_leaves_a_lock_behind(void **state)
                                              {.start = 0x20000, .length = 0x2000}};
 
     (void)state;
-    up(relaxed);
+    guests_up(relaxed, 1);
     rig_reserve(&rig, rig_nvme, regions, 2);
     driver.cap = mb_find_cap(rig_function(&rig, rig_nvme), PCI_CAP_ID_MSIX);
     for (unsigned i = 0; i < COUNT(devices); i++) {
@@ -394,7 +371,7 @@ static void test_F63_registers_of_the_embedder(void **state)
     struct pcidev *dev;
 
     (void)state;
-    up(NULL);
+    guests_up(NULL, 1);
     dev = rig_dev(&rig, rig_nvme);
     assert_int_equal(berth_register_remove(dev, 0xa00, 4), -ENODEV);
     expect_all_free();
@@ -411,7 +388,7 @@ static void test_F63_registers_of_the_embedder(void **state)
     rig_put(dev);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, guests_setup_built, guests_teardown)
 
 int main(void)
 {

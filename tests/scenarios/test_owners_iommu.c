@@ -1,43 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* An IOMMU that refuses, for ever or once in the middle of something (F43, F44, F45, F47). */
 #include "src/core/machine_priv.h"
-#include "tests/unit/rig.h"
+#include "tests/unit/guests.h"
 
 #define PAGE UINT64_C(0x1000)
 #define COMMAND 4
 #define COMMAND_WORKS 6u /* decode and bus mastering */
 #define FOR_EVER 1000000u
 
-static struct rig rig;
-static struct rig_vm vm;
 static struct berth_iommu_ops ops;
-
-static int setup(void **state)
-{
-    (void)state;
-    rig_begin(&rig);
-    rig_standard(&rig);
-    return 0;
-}
-
-static void up(rig_configure *configure)
-{
-    rig_up(&rig, configure);
-    rig_vm_up(&rig, &vm, "vm1");
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    rig_vm_down(&vm);
-    rig_down(&rig);
-    return 0;
-}
-
-static struct berth_domain *hwdom(void)
-{
-    return berth_machine_hwdom(rig.machine);
-}
 
 static enum sim_dma_result dma(struct sbdf rid, uint64_t address)
 {
@@ -112,7 +83,7 @@ static void test_F43_no_operation_tries_for_ever(void **state)
     const struct sbdf devices[] = {rig_nvme, rig_phantom, rig_legacy};
 
     (void)state;
-    up(NULL);
+    guests_up(NULL, 1);
     rig_quarantine(&rig, rig_legacy2); /* nobody else is behind the bridge with its alias */
     for (unsigned i = 0; i < 3; i++)
         for (unsigned k = 0; k < 4; k++) {
@@ -148,7 +119,7 @@ static void test_F44_ids_come_back_also_after_failures(void **state)
     struct berth_domain *domain;
 
     (void)state;
-    up(NULL);
+    guests_up(NULL, 1);
     sim_counters(rig.sim, &before);
     for (unsigned i = 0; i < DOMAIN_ID_GUEST_LAST + 100; i++) {
         bool fails = i % 3 == 0;
@@ -172,7 +143,7 @@ static void test_F44_spaces_and_contexts_come_back_after_failures(void **state)
     struct sim_counters before, after;
 
     (void)state;
-    up(NULL);
+    guests_up(NULL, 1);
     rig_quarantine(&rig, rig_phantom);
     sim_counters(rig.sim, &before);
     for (unsigned i = 0; i < 300; i++) {
@@ -203,7 +174,7 @@ static void test_F44_more_units_than_a_word_has_bits(void **state)
     (void)state;
     for (unsigned i = 0; i < UNITS; i++)
         mb_rc_endpoint(&rig.builder, unit_device(i));
-    up(NULL);
+    guests_up(NULL, 1);
     for (unsigned i = 0; i < UNITS; i++) {
         assert_int_equal(rig_assign(&rig, unit_device(i), vm.domain), 0);
         rig_master_on(&rig, unit_device(i), vm.domain);
@@ -274,7 +245,7 @@ static void fail_kth(enum sim_op op)
 static void test_F45_a_map_that_fails_in_the_middle_is_taken_back(void **state)
 {
     (void)state;
-    up(relaxed);
+    guests_up(relaxed, 1);
     reserve_regions();
     assert_int_equal(rig_assign(&rig, rig_nvme2, vm.domain), 0);
     rig_master_on(&rig, rig_nvme2, vm.domain);
@@ -335,7 +306,7 @@ static void test_F47_no_device_while_the_guest_is_paged_and_the_reverse(void **s
     (void)state;
     paged = NULL;
     attached = 0;
-    up(pages_come_and_go);
+    guests_up(pages_come_and_go, 1);
     paged = vm.domain;
     before = rig_remember(&rig, rig_phantom);
     assert_int_equal(paging_turn_on(), 0);
@@ -367,7 +338,7 @@ static void with_hook(struct berth_machine_config *config)
 static void test_F47_the_hook_may_say_so_as_well(void **state)
 {
     (void)state;
-    up(with_hook);
+    guests_up(with_hook, 1);
     paged = vm.domain;
     paging = true;
     rig_expect_refused(&rig, rig_assign(&rig, rig_nvme, vm.domain), -EXDEV,
@@ -378,7 +349,7 @@ static void test_F47_the_hook_may_say_so_as_well(void **state)
     paged = NULL;
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, guests_setup_built, guests_teardown)
 
 int main(void)
 {

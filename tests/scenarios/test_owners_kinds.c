@@ -2,32 +2,9 @@
 /* Who may own what: each kind of domain, with each kind of IOMMU (F50). */
 #include <berth/isolation.h>
 
-#include "tests/unit/rig.h"
+#include "tests/unit/guests.h"
 
-static struct rig rig;
-static struct rig_vm vm;
 static struct berth_iommu_ops ops;
-
-static int setup(void **state)
-{
-    (void)state;
-    rig_begin(&rig);
-    rig_standard(&rig);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    rig_vm_down(&vm);
-    rig_down(&rig);
-    return 0;
-}
-
-static struct berth_domain *hwdom(void)
-{
-    return berth_machine_hwdom(rig.machine);
-}
 
 enum iommu_kind {
     IOMMU_ABSENT,
@@ -95,8 +72,7 @@ static void check_kinds(enum iommu_kind kind, rig_configure *configure)
     struct berth_domain *domain = NULL, *next;
     unsigned kinds = 0;
 
-    rig_up(&rig, configure);
-    rig_vm_up(&rig, &vm, "vm1");
+    guests_up(configure, 1);
     while ((next = berth_domain_next(rig.machine, domain))) {
         berth_domain_put(domain);
         domain = next;
@@ -125,7 +101,7 @@ static void test_F50_each_kind_of_domain_with_an_iommu(void **state)
     check_kinds(IOMMU_ON, may_be_off);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, guests_setup_built, guests_teardown)
 
 int main(void)
 {

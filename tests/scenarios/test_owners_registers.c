@@ -5,36 +5,13 @@
 
 #include "tests/scenarios/owners_driver.h"
 #include "tests/scenarios/owners_log.h"
+#include "tests/unit/guests.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define BAR UINT64_C(0x80000000)
 #define VECTORS 4u
 
-static struct rig rig;
-static struct rig_vm vm;
 static struct driver driver;
-
-static int setup(void **state)
-{
-    (void)state;
-    rig_begin(&rig);
-    rig_standard(&rig);
-    return 0;
-}
-
-static void up(rig_configure *configure)
-{
-    rig_up(&rig, configure);
-    rig_vm_up(&rig, &vm, "vm1");
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    rig_vm_down(&vm);
-    rig_down(&rig);
-    return 0;
-}
 
 /* What the specifications give to software: of the header, and of each capability. */
 static const struct known {
@@ -115,13 +92,13 @@ static void test_F64_only_documented_registers_are_written(void **state)
     mb_msi(rig_function(&rig, rig_nvme), 4);
     mb_ats(rig_function(&rig, rig_nvme));
     mb_pm_reset(rig_function(&rig, rig_nvme));
-    up(owners_log_configure);
+    guests_up(owners_log_configure, 1);
     whole_life(rig_nvme);
     assert_true(owners_log_count(LOGGED_BAR_WRITE) > 0);
     expect_known_only(rig_nvme);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, guests_setup_built, guests_teardown)
 
 int main(void)
 {

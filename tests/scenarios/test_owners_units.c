@@ -8,38 +8,12 @@
 #include <berth/isolation.h>
 
 #include "src/core/machine_priv.h"
-#include "tests/unit/rig.h"
+#include "tests/unit/guests.h"
 
 #define PAGE UINT64_C(0x1000)
 #define UNITS 2u
 
-static struct rig rig;
-static struct rig_vm vm, vm2;
 static struct berth_iommu_ops ops;
-
-static int setup(void **state)
-{
-    (void)state;
-    rig_begin(&rig);
-    rig_standard(&rig);
-    return 0;
-}
-
-static void up(rig_configure *configure)
-{
-    rig_up(&rig, configure);
-    rig_vm_up(&rig, &vm, "vm1");
-    rig_vm_up(&rig, &vm2, "vm2");
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    rig_vm_down(&vm2);
-    rig_vm_down(&vm);
-    rig_down(&rig);
-    return 0;
-}
 
 static enum sim_dma_result dma(struct sbdf rid)
 {
@@ -105,7 +79,7 @@ static void two_ats_devices(void)
 {
     for (unsigned i = 0; i < UNITS; i++)
         mb_ats(mb_rc_endpoint(&rig.builder, ats_device[i])); /* integrated: behind no port */
-    up(two_units);
+    guests_up(two_units, 2);
     assert_int_equal(ats_enabled(), 0); /* off, for the hardware domain */
     for (unsigned i = 0; i < UNITS; i++) {
         assert_int_equal(rig_assign(&rig, ats_device[i], i ? vm2.domain : vm.domain), 0);
@@ -151,7 +125,7 @@ static void test_F54_a_hundred_owners_one_after_the_other(void **state)
     struct sim_counters before, after;
 
     (void)state;
-    up(NULL);
+    guests_up(NULL, 2);
     rig_quarantine(&rig, rig_nvme);
     sim_counters(rig.sim, &before);
     for (unsigned i = 0; i < 100; i++) {
@@ -175,7 +149,7 @@ static void test_F54_nobody_deassigns_from_quarantine(void **state)
     struct rig_state before;
 
     (void)state;
-    up(NULL);
+    guests_up(NULL, 2);
     rig_quarantine(&rig, rig_nvme);
     before = rig_remember(&rig, rig_nvme);
     rig_expect_refused(&rig, rig_deassign(&rig, rig_nvme, berth_machine_quarantine(rig.machine)),
@@ -195,7 +169,7 @@ static void add_twins(void)
     mb_pcie_pci_bridge(&rig.builder, at(8, 0, 0), 9, 9);
     for (unsigned i = 0; i < 2; i++)
         mb_pci_endpoint(&rig.builder, twins[i]);
-    up(NULL);
+    guests_up(NULL, 2);
     for (unsigned i = 0; i < 2; i++)
         rig_quarantine(&rig, twins[i]);
 }
@@ -262,7 +236,7 @@ static void by_stream(struct berth_machine_config *config)
 static void test_F55_each_phantom_function_has_its_stream(void **state)
 {
     (void)state;
-    up(by_stream);
+    guests_up(by_stream, 2);
     for (unsigned fn = 0; fn < 8; fn++)
         flushed_streams[STREAM(at(5, 0, fn))] = 0;
     assert_int_equal(rig_assign(&rig, rig_phantom, vm.domain), 0);
@@ -329,7 +303,7 @@ static void test_F56_a_vf_is_where_its_pf_is(void **state)
 
     (void)state;
     mb_put(f, mb_find_cap(f, PCI_CAP_ID_EXP) + PCI_EXP_FLAGS, 2, 2 | PCI_EXP_TYPE_RC_END << 4);
-    up(units_by_pf);
+    guests_up(units_by_pf, 2);
     assert_int_equal(rig_sriov(&rig, integrated, VFS), 0);
     attaches[0] = attaches[1] = 0;
     for (unsigned i = 0; i < VFS; i++) {
@@ -353,7 +327,7 @@ static void test_F56_looking_a_requester_id_up_takes_no_lock(void **state)
     struct pcidev *vf;
 
     (void)state;
-    up(NULL);
+    guests_up(NULL, 2);
     machine = rig.machine;
     rig_add_vfs(&rig, 2);
     lock_take(&machine->shares_lock);
@@ -383,7 +357,7 @@ static void test_F58_a_machine_that_fails_takes_its_spaces_along(void **state)
     int error;
 
     (void)state;
-    up(NULL);
+    guests_up(NULL, 2);
     config.host_context = config.iommu_context = config.irq_context = rig.sim;
     sim_counters(rig.sim, &before);
     do {
@@ -431,7 +405,7 @@ static void test_F59_an_error_is_no_group(void **state)
 
     (void)state;
     groups_fail = true;
-    up(no_group);
+    guests_up(no_group, 2);
     dev = rig_dev(&rig, rig_nvme);
     assert_int_equal(pcidev_group(dev, &group), -EIO);
     assert_int_equal(group, 77);
@@ -448,7 +422,7 @@ static void test_F59_an_error_is_no_group(void **state)
     assert_int_equal(rig_assign(&rig, rig_nvme, vm.domain), 0);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, guests_setup_built, guests_teardown)
 
 int main(void)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Reserved memory that cannot be mapped, and memory that is taken back: X08, X10, X17, X18. */
-#include "tests/unit/rig.h"
+#include "tests/unit/guests.h"
 
 #include <berth/isolation.h>
 
@@ -30,8 +30,6 @@ static const struct berth_reserved regions[REGIONS] = {
 };
 static const struct berth_reserved *const shared = &regions[0];
 
-static struct rig rig;
-static struct rig_vm vm;
 static struct berth_iommu_ops ops;
 
 static int ats(void *iommu, struct sbdf rid, bool on)
@@ -53,16 +51,7 @@ static int setup(void **state)
     rig_begin(&rig);
     rig_standard(&rig);
     mb_ats(rig_function(&rig, rig_nvme));
-    rig_up(&rig, configure);
-    rig_vm_up(&rig, &vm, "vm1");
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    rig_vm_down(&vm);
-    rig_down(&rig);
+    guests_up(configure, 1);
     return 0;
 }
 
@@ -229,7 +218,7 @@ static void test_X18_a_page_that_was_taken_back_is_out_of_reach(void **state)
     assert_int_equal(dma(rig_nvme, 2 * PAGE, true), SIM_DMA_DOMAIN);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, guests_teardown)
 
 int main(void)
 {

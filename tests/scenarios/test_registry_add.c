@@ -4,29 +4,7 @@
 
 #include "src/core/bars.h"
 #include "src/core/machine_priv.h"
-#include "tests/unit/rig.h"
-
-static struct rig rig;
-
-static int setup(void **state)
-{
-    (void)state;
-    rig_begin(&rig);
-    rig_standard(&rig);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    rig_down(&rig);
-    return 0;
-}
-
-static struct berth_domain *hwdom(void)
-{
-    return berth_machine_hwdom(rig.machine);
-}
+#include "tests/unit/guests.h"
 
 /* ---- F03: any step of add fails ---- */
 
@@ -154,7 +132,7 @@ static void test_F03_an_add_that_fails_leaves_no_trace(void **state)
     const struct sbdf last_vf = rig_vf(2);
 
     (void)state;
-    rig_up(&rig, NULL);
+    guests_up(NULL, 0);
     sweep_add(rig_nvme);
     sweep_add(rig_phantom);
     sweep_add(rig_legacy);
@@ -170,7 +148,7 @@ static void test_F03_an_add_that_fails_leaves_no_trace(void **state)
 static void test_F03_a_bridge_that_fails_is_above_nothing(void **state)
 {
     (void)state;
-    rig_up(&rig, NULL);
+    guests_up(NULL, 0);
     assert_int_equal(rig_remove(&rig, rig_nvme, PCIDEV_REMOVE_DEFAULT), 0);
     sweep_add(rig_port);
     assert_int_equal(rig_add(&rig, rig_nvme), 0);
@@ -235,7 +213,7 @@ static void add_fuzzed(rig_configure *configure)
 
     for (unsigned i = 0; i < FUZZ_PFS; i++)
         fuzz_bars(mb_pf(&rig.builder, fuzz_at(i), FUZZ_VFS, 1, 1), &seed);
-    rig_up(&rig, configure);
+    guests_up(configure, 0);
     for (unsigned i = 0; i < FUZZ_PFS; i++) {
         assert_int_equal(rig_info(&rig, fuzz_at(i)).total_vfs, FUZZ_VFS);
         assert_int_equal(rig_sriov(&rig, fuzz_at(i), FUZZ_VFS), 0);
@@ -293,7 +271,7 @@ static void test_F16_no_iommu_unit_has_the_host_bridge(void **state)
 
     (void)state;
     asked = 0;
-    rig_up(&rig, no_unit_for_bridges);
+    guests_up(no_unit_for_bridges, 0);
     guest = rig_guest(&rig, "vm1");
     rig_expect_owner(&rig, at(0, 0, 0), "hwdom");
     assert_int_equal(berth_domain_config_read(hwdom(), at(0, 0, 0), 0, 2), 0x1b36);
@@ -305,7 +283,7 @@ static void test_F16_no_iommu_unit_has_the_host_bridge(void **state)
     assert_int_equal(asked, 0);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, guests_setup_built, guests_teardown)
 
 int main(void)
 {

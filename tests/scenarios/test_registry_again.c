@@ -5,28 +5,7 @@
 
 #include "src/core/device.h"
 #include "tests/scenarios/owners_log.h"
-
-static struct rig rig;
-
-static int setup(void **state)
-{
-    (void)state;
-    rig_begin(&rig);
-    rig_standard(&rig);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    rig_down(&rig);
-    return 0;
-}
-
-static struct berth_domain *hwdom(void)
-{
-    return berth_machine_hwdom(rig.machine);
-}
+#include "tests/unit/guests.h"
 
 /* ---- F17: what the caller says ---- */
 
@@ -41,7 +20,7 @@ static void test_F17_of_a_second_information_all_or_nothing(void **state)
     struct rig_state before;
 
     (void)state;
-    rig_up(&rig, NULL);
+    guests_up(NULL, 0);
     before = rig_remember(&rig, rig_nvme);
     rig_expect_refused(&rig, pcidev_add(rig.machine, rig_nvme, &info, &request), -EEXIST,
                        BERTH_REASON_EXISTS);
@@ -62,7 +41,7 @@ static void test_F17_a_vf_keeps_the_pf_that_it_was_added_with(void **state)
     struct pcidev_add_info info = {.is_vf = true, .numa_node = 2};
 
     (void)state;
-    rig_up(&rig, NULL);
+    guests_up(NULL, 0);
     rig_add_vfs(&rig, 1);
     info.pf = rig_nvme;
     rig_expect_refused(&rig, rig_readd(&rig, rig_vf(0), &info), -EINVAL, BERTH_REASON_BAD_ARGUMENT);
@@ -79,7 +58,7 @@ static void test_F17_a_readd_that_fails_applies_nothing(void **state)
     int error = -EIO;
 
     (void)state;
-    rig_up(&rig, NULL);
+    guests_up(NULL, 0);
     for (unsigned nth = 1; error; nth++) {
         sim_fail(rig.sim, SIM_OP_CONFIG_READ, nth, 0, 0);
         error = rig_readd(&rig, rig_nvme, &info);
@@ -144,7 +123,7 @@ static void test_F21_an_old_object_leads_to_no_new_device(void **state)
     struct pcidev *checked;
 
     (void)state;
-    rig_up(&rig, NULL);
+    guests_up(NULL, 0);
     guest = rig_guest(&rig, "vm1");
     checked = rig_dev(&rig, rig_nvme);
     assert_int_equal(pcidev_test_assign(checked, guest, &request), 0);
@@ -194,7 +173,7 @@ static void test_F23_extended_space_comes_and_goes(void **state)
     (void)state;
     owners_log_begin(rig_nvme);
     owners_log.no_ecam = true;
-    rig_up(&rig, owners_log_configure);
+    guests_up(owners_log_configure, 0);
     expect_space(false);
     for (unsigned i = 0; i < 3; i++) {
         owners_log.no_ecam = i & 1;
@@ -214,7 +193,7 @@ static void test_F23_a_lent_device_ends_without_its_extended_space(void **state)
 
     (void)state;
     owners_log_begin(rig_nvme);
-    rig_up(&rig, owners_log_configure);
+    guests_up(owners_log_configure, 0);
     guest = rig_guest(&rig, "vm1");
     assert_int_equal(rig_assign(&rig, rig_nvme, guest), 0);
     owners_log.no_ecam = true;
@@ -227,7 +206,7 @@ static void test_F23_a_lent_device_ends_without_its_extended_space(void **state)
     rig_destroy_guest(&rig, guest);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, guests_setup_built, guests_teardown)
 
 int main(void)
 {

@@ -4,28 +4,7 @@
 #include <linux/pci_regs.h>
 
 #include "src/core/device.h"
-#include "tests/unit/rig.h"
-
-static struct rig rig;
-
-static int setup(void **state)
-{
-    (void)state;
-    rig_begin(&rig);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    rig_down(&rig);
-    return 0;
-}
-
-static struct berth_domain *hwdom(void)
-{
-    return berth_machine_hwdom(rig.machine);
-}
+#include "tests/unit/guests.h"
 
 /* ---- F18, F19: hidden and read-only devices ---- */
 
@@ -259,7 +238,7 @@ static void test_F19_where_nobody_can_tell(void **state)
     rig_destroy_guest(&rig, guest);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, guests_setup_blank, guests_teardown)
 
 int main(void)
 {

@@ -11,35 +11,12 @@
 #include "src/core/machine_priv.h"
 #include "tests/scenarios/owners_driver.h"
 #include "tests/scenarios/owners_log.h"
+#include "tests/unit/guests.h"
 
 #define BAR UINT64_C(0x80000000)
 #define VECTORS 4u
 
-static struct rig rig;
-static struct rig_vm vm;
 static struct driver driver;
-
-static int setup(void **state)
-{
-    (void)state;
-    rig_begin(&rig);
-    rig_standard(&rig);
-    return 0;
-}
-
-static void up(rig_configure *configure)
-{
-    rig_up(&rig, configure);
-    rig_vm_up(&rig, &vm, "vm1");
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    rig_vm_down(&vm);
-    rig_down(&rig);
-    return 0;
-}
 
 /* ---- F01: the view of a guest that never pauses ---- */
 
@@ -99,7 +76,7 @@ static void test_F01_a_view_goes_while_its_guest_looks(void **state)
     pthread_t vcpu;
 
     (void)state;
-    up(NULL);
+    guests_up(NULL, 1);
     assert_int_equal(berth_domain_create(rig.machine, "vm2", &looking_ops, NULL, &guest), 0);
     seat = at(0, 9, 0);
     withdrawn = entered = unlocked = 0;
@@ -153,7 +130,7 @@ static void test_F02_four_live_vectors_go_before_the_contexts(void **state)
 
     (void)state;
     owners_log_begin(rig_nvme);
-    up(owners_log_configure);
+    guests_up(owners_log_configure, 1);
     driver_up(&driver, &rig, vm.domain, rig_nvme, BAR);
     driver_vectors(&driver, VECTORS);
     for (unsigned i = 0; i < VECTORS; i++)
@@ -208,7 +185,7 @@ static void test_F06_a_vf_enables_msix_without_its_pf(void **state)
     pthread_t holder;
 
     (void)state;
-    up(NULL);
+    guests_up(NULL, 1);
     rig_add_vfs(&rig, 2);
     driver_up(&driver, &rig, vm.domain, rig_vf(1), BAR);
     pf = rig_dev(&rig, rig_pf);
@@ -256,7 +233,7 @@ static void vf_is_gone(bool told)
     struct pcidev *vf;
     int error;
 
-    up(NULL);
+    guests_up(NULL, 1);
     rig_add_vfs(&rig, 2);
     driver_up(&driver, &rig, vm.domain, rig_vf(0), BAR);
     driver_vectors(&driver, VECTORS);
@@ -316,7 +293,7 @@ static void test_F32_a_shutdown_turns_every_msi_off(void **state)
     struct driver second;
 
     (void)state;
-    up(NULL);
+    guests_up(NULL, 1);
     driver_up(&driver, &rig, vm.domain, rig_nvme, BAR);
     driver_up(&second, &rig, vm.domain, rig_nvme2, BAR + 0x100000);
     driver_vectors(&driver, count[0]);
@@ -337,7 +314,7 @@ static void test_F32_a_crash_with_locks_held_is_quiet_all_the_same(void **state)
     pthread_t thread;
 
     (void)state;
-    up(NULL);
+    guests_up(NULL, 1);
     machine = rig.machine;
     driver_up(&driver, &rig, vm.domain, rig_nvme2, BAR);
     driver_vectors(&driver, 1);
@@ -359,7 +336,7 @@ static void test_F32_a_crash_with_locks_held_is_quiet_all_the_same(void **state)
     pthread_join(thread, NULL);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, guests_setup_built, guests_teardown)
 
 int main(void)
 {

@@ -12,24 +12,9 @@
 #include "src/core/machine_priv.h"
 #include "tests/scenarios/owners_driver.h"
 #include "tests/unit/guest_maps.h"
+#include "tests/unit/guests.h"
 
 #define PAGE UINT64_C(0x1000)
-
-static struct rig rig;
-
-static int setup(void **state)
-{
-    (void)state;
-    rig_begin(&rig);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    rig_down(&rig);
-    return 0;
-}
 
 /* ---- F20: some have a view, others have none ---- */
 
@@ -75,7 +60,6 @@ static void walk_all(void)
 static void test_F20_devices_with_and_without_a_view(void **state)
 {
     struct pcidev *dev;
-    struct rig_vm vm;
 
     (void)state;
     rig_standard(&rig);
@@ -342,7 +326,7 @@ static void test_F31_a_misplaced_bar_maps_nothing_and_breaks_nothing(void **stat
     rig_destroy_guest(&rig, guest);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, guests_setup_blank, guests_teardown)
 
 int main(void)
 {

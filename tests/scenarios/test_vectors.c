@@ -241,14 +241,6 @@ static void test_X52_unbound_interrupts_are_dropped_in_silence(void **state)
 
 /* ---- X47, X58: the end of a guest ---- */
 
-static int destroy_within(uint64_t timeout_ns)
-{
-    struct berth_request request = rig_request(&ir.rig);
-
-    request.timeout_ns = timeout_ns;
-    return berth_domain_destroy(ir.guest, &request);
-}
-
 /* Its devices cannot be taken away, its CPUs run, and its end is tried again and again. */
 static void test_X47_interrupts_that_come_up_while_a_guest_ends(void **state)
 {
@@ -256,7 +248,7 @@ static void test_X47_interrupts_that_come_up_while_a_guest_ends(void **state)
     msix_set_up_all(4);
     ir.withdraw_error = -EIO;
     for (unsigned pass = 1; pass < 4; pass++) {
-        assert_int_equal(destroy_within(MS), -EBUSY);
+        assert_int_equal(rig_destroy_within(&ir.rig, ir.guest, MS), -EBUSY);
         assert_int_equal(berth_domain_state(ir.guest), BERTH_DOMAIN_ZOMBIE);
         for (unsigned i = 4 * pass; i < 4 * pass + 4; i++) {
             msix_message(i);
@@ -266,7 +258,7 @@ static void test_X47_interrupts_that_come_up_while_a_guest_ends(void **state)
         assert_int_equal(irq_bindings(&ir), 1 + 4 * pass + 4);
     }
     ir.withdraw_error = 0;
-    assert_int_equal(destroy_within(1000 * MS), 0);
+    assert_int_equal(rig_destroy_within(&ir.rig, ir.guest, 1000 * MS), 0);
     assert_int_equal(irq_bindings(&ir), 0);
     assert_int_equal(irq_holds(&ir), 0);
     assert_int_equal(irq_counters(&ir).bindings_misused, 0);
@@ -304,7 +296,7 @@ static void test_X58_thousands_of_interrupts_end_in_several_passes(void **state)
         msix_set_up_all(COUNT);
     }
     assert_int_equal(irq_bindings(&ir), 3 * COUNT + 1);
-    while (destroy_within(150 * MS) == -EAGAIN) { /* a reset takes 100 ms */
+    while (rig_destroy_within(&ir.rig, ir.guest, 150 * MS) == -EAGAIN) { /* a reset takes 100 ms */
         assert_true(irq_bindings(&ir) < 3 * COUNT + 1);
         assert_true(++passes < 10);
     }

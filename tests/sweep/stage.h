@@ -33,6 +33,20 @@ struct setup {
     bool vpd_writes;
 };
 
+/* What most sweeps are about. */
+#define ON_DEV .subject = {0, 1, 0}
+#define ON_LEGACY .subject = {0, 2, 0}
+#define ON_PORT .subject = {0, 0, 0x08}
+#define ON_VF .subject = {0, 1, 128}
+#define RICH                 \
+    {                        \
+        SETTING_RICH, ON_DEV \
+    }
+#define BEHIND_PORT                      \
+    {                                    \
+        SETTING_RICH, ON_DEV, .ports = 2 \
+    }
+
 struct stage {
     struct rig rig;
     struct setup setup;

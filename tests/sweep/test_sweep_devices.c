@@ -2,11 +2,6 @@
 /* P2: devices that come and go. */
 #include "tests/sweep/sweep.h"
 
-#define ON_DEV .subject = {0, 1, 0}
-#define ON_LEGACY .subject = {0, 2, 0}
-#define ON_PORT .subject = {0, 0, 0x08}
-#define ON_VF .subject = {0, 1, 128}
-
 static int add(void)
 {
     return rig_add(&stage.rig, seam.subject);
@@ -115,7 +110,7 @@ static void lose_power_lent(void)
 /* ---- operations ---- */
 
 static const struct sweep adds[] = {
-    {"add", {SETTING_RICH, ON_DEV}, be_out, add},
+    {"add", RICH, be_out, add},
     {"add a hidden one", {SETTING_RICH, ON_DEV, .hidden = true}, be_out, add},
     {"add a PF", {SETTING_PF, ON_DEV}, be_out, add},
     {"add a VF", {SETTING_PF, ON_VF}, make_vfs, add},
@@ -126,16 +121,16 @@ static const struct sweep adds[] = {
 };
 
 static const struct sweep readds[] = {
-    {"readd", {SETTING_RICH, ON_DEV}, NULL, readd},
-    {"readd a driven one", {SETTING_RICH, ON_DEV}, stage_drive, readd},
-    {"readd after a power loss", {SETTING_RICH, ON_DEV}, lose_power, readd},
-    {"readd one that a guest has", {SETTING_RICH, ON_DEV}, lose_power_lent, readd, SWEEP_FORGETS},
+    {"readd", RICH, NULL, readd},
+    {"readd a driven one", RICH, stage_drive, readd},
+    {"readd after a power loss", RICH, lose_power, readd},
+    {"readd one that a guest has", RICH, lose_power_lent, readd, SWEEP_FORGETS},
     {"readd a PF", {SETTING_PF, ON_DEV}, add_vfs, readd},
 };
 
 static const struct sweep removals[] = {
-    {"remove", {SETTING_RICH, ON_DEV}, NULL, remove_default},
-    {"remove strictly", {SETTING_RICH, ON_DEV}, NULL, remove_strict},
+    {"remove", RICH, NULL, remove_default},
+    {"remove strictly", RICH, NULL, remove_strict},
     {"remove from quarantine",
      {SETTING_RICH, ON_DEV, .quarantine = BERTH_QUARANTINE_SCRATCH},
      be_quarantined,
@@ -146,12 +141,12 @@ static const struct sweep removals[] = {
 };
 
 static const struct sweep forced[] = {
-    {"force a lent one out", {SETTING_RICH, ON_DEV}, lend, remove_force},
-    {"force a driven one out", {SETTING_RICH, ON_DEV, .ports = 2}, stage_drive, remove_force},
+    {"force a lent one out", RICH, lend, remove_force},
+    {"force a driven one out", BEHIND_PORT, stage_drive, remove_force},
     {"force a PF with VFs out", {SETTING_PF, ON_DEV}, lend_vf, remove_force, SWEEP_PARTLY},
     {"force a bridge out", {SETTING_LEGACY, ON_PORT}, lend_behind, remove_force, SWEEP_PARTLY},
-    {"remove gracefully", {SETTING_RICH, ON_DEV}, stage_drive, remove_graceful, SWEEP_PARTLY},
-    {"remove when time is up", {SETTING_RICH, ON_DEV}, stage_drive, remove_impatient},
+    {"remove gracefully", RICH, stage_drive, remove_graceful, SWEEP_PARTLY},
+    {"remove when time is up", RICH, stage_drive, remove_impatient},
 };
 
 static void test_P2_adding(void **state)

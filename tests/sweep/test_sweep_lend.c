@@ -4,9 +4,6 @@
 
 #include "tests/sweep/sweep.h"
 
-#define ON_DEV .subject = {0, 1, 0}
-#define ON_LEGACY .subject = {0, 2, 0}
-
 static int assign(void)
 {
     return rig_assign(&stage.rig, seam.subject, stage.guest);
@@ -67,8 +64,8 @@ static void be_taken_back(void)
 
 static const struct sweep lendings[] = {
     {"assign", {SETTING_RICH, ON_DEV, SCRATCH}, NULL, assign, SWEEP_RESETS},
-    {"assign at an address", {SETTING_RICH, ON_DEV, .ports = 2}, NULL, assign_at, SWEEP_RESETS},
-    {"assign from quarantine", {SETTING_RICH, ON_DEV}, be_quarantined, assign, SWEEP_RESETS},
+    {"assign at an address", BEHIND_PORT, NULL, assign_at, SWEEP_RESETS},
+    {"assign from quarantine", RICH, be_quarantined, assign, SWEEP_RESETS},
     {"assign after another guest",
      {SETTING_RICH, ON_DEV, SCRATCH},
      be_taken_back,
@@ -81,7 +78,7 @@ static const struct sweep lendings[] = {
 
 static const struct sweep returns[] = {
     {"deassign", {SETTING_RICH, ON_DEV, SCRATCH}, lend, deassign, SWEEP_RESETS},
-    {"deassign a driven one", {SETTING_RICH, ON_DEV}, stage_drive, deassign, SWEEP_RESETS},
+    {"deassign a driven one", RICH, stage_drive, deassign, SWEEP_RESETS},
     {"deassign to the host",
      {SETTING_RICH, ON_DEV, .quarantine = BERTH_QUARANTINE_OFF},
      stage_drive,

@@ -4,10 +4,6 @@
 
 #include "tests/sweep/sweep.h"
 
-#define ON_DEV .subject = {0, 1, 0}
-#define ON_LEGACY .subject = {0, 2, 0}
-#define ON_VF .subject = {0, 1, 128}
-
 static int reset(void)
 {
     return rig_reset(&stage.rig, seam.subject);
@@ -87,8 +83,8 @@ static void lend_vf(void)
 /* ---- operations ---- */
 
 static const struct sweep resets[] = {
-    {"reset", {SETTING_RICH, ON_DEV}, NULL, reset, SWEEP_RESETS},
-    {"reset a driven one", {SETTING_RICH, ON_DEV}, stage_drive, reset, SWEEP_RESETS},
+    {"reset", RICH, NULL, reset, SWEEP_RESETS},
+    {"reset a driven one", RICH, stage_drive, reset, SWEEP_RESETS},
     {"reset by AF", {SETTING_RESETS, .subject = {0, 0, 0x80}}, NULL, reset, SWEEP_RESETS},
     {"reset by PM", {SETTING_RESETS, .subject = {0, 2, 0}}, stage_drive, reset, SWEEP_RESETS},
     {"reset by the host", {SETTING_RESETS, .subject = {0, 3, 0}}, lend, reset, SWEEP_RESETS},
@@ -99,8 +95,8 @@ static const struct sweep resets[] = {
 };
 
 static const struct sweep recoveries[] = {
-    {"recover", {SETTING_RICH, ON_DEV}, fail_fatally, recover_from_fatal, SWEEP_RECOVERS},
-    {"recover from DPC", {SETTING_RICH, ON_DEV}, stage_drive, recover_from_dpc, SWEEP_RECOVERS},
+    {"recover", RICH, fail_fatally, recover_from_fatal, SWEEP_RECOVERS},
+    {"recover from DPC", RICH, stage_drive, recover_from_dpc, SWEEP_RECOVERS},
     {"recover by a bus reset",
      {SETTING_LEGACY, ON_LEGACY},
      lend,
@@ -121,7 +117,7 @@ static const struct sweep recoveries[] = {
 static const struct sweep others[] = {
     {"enable VFs", {SETTING_PF, ON_DEV}, NULL, enable_vfs},
     {"disable VFs", {SETTING_PF, ON_DEV}, have_vfs, disable_vfs},
-    {"flush ATS", {SETTING_RICH, ON_DEV}, stage_drive, flush, SWEEP_RECOVERS},
+    {"flush ATS", RICH, stage_drive, flush, SWEEP_RECOVERS},
 };
 
 static void test_P2_resets(void **state)

@@ -4,15 +4,6 @@
 
 #include "tests/sweep/sweep.h"
 
-#define ON_DEV .subject = {0, 1, 0}
-#define RICH                 \
-    {                        \
-        SETTING_RICH, ON_DEV \
-    }
-#define BEHIND_PORT                      \
-    {                                    \
-        SETTING_RICH, ON_DEV, .ports = 2 \
-    }
 #define VF_AT UINT64_C(0x300000000)
 
 static void lend(void)

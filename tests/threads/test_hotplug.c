@@ -10,19 +10,9 @@
 
 static int setup(void **state)
 {
-    (void)state;
-    rig_begin(&ports.rig);
-    rig_standard(&ports.rig);
-    ports_up();
+    ports_setup(state);
     ports_view(1);
     put(port_at(0), PORT_SLOT_CONTROL, 2, LISTENS);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    ports_down();
     return 0;
 }
 
@@ -98,7 +88,7 @@ static void test_M46_a_port_in_a_hurry(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_M46_a_port_in_a_hurry, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_M46_a_port_in_a_hurry, setup, ports_teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,31 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Two who want one device, and who sees it meanwhile (F48, O2, O4, O6). */
 #include "tests/threads/team.h"
-#include "tests/unit/rig.h"
+#include "tests/unit/guests.h"
 
-static struct rig rig;
 static struct team team;
-static struct rig_vm vm, vm2;
-
-static int setup(void **state)
-{
-    (void)state;
-    rig_begin(&rig);
-    rig_standard(&rig);
-    rig_up(&rig, NULL);
-    rig_vm_up(&rig, &vm, "vm1");
-    rig_vm_up(&rig, &vm2, "vm2");
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    rig_vm_down(&vm2);
-    rig_vm_down(&vm);
-    rig_down(&rig);
-    return 0;
-}
 
 /* Where every guest has what it is lent. */
 static const struct sbdf seat = {0, 2, 0x18};
@@ -255,7 +233,7 @@ static void test_O6_a_guest_that_insists_is_contained(void **state)
     }
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, guests_setup_two, guests_teardown)
 
 int main(void)
 {

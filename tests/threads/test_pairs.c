@@ -4,27 +4,10 @@
  * (F04, M05). Each announces itself and then looks for the other; one of the two has to see it.
  */
 #include "tests/threads/team.h"
-#include "tests/unit/rig.h"
+#include "tests/unit/guests.h"
 
-static struct rig rig;
 static struct team team;
 static const struct berth_request patient = {.timeout_ns = TEAM_PATIENCE_NS};
-
-static int setup(void **state)
-{
-    (void)state;
-    rig_begin(&rig);
-    rig_standard(&rig);
-    rig_up(&rig, NULL);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    rig_down(&rig);
-    return 0;
-}
 
 struct job {
     struct sbdf sbdf;
@@ -243,7 +226,7 @@ static void test_M09_neighbours_that_reset_one_bus_do_not_lock_up(void **state)
     }
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, guests_setup_none, guests_teardown)
 
 int main(void)
 {

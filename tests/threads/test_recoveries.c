@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "tests/threads/team.h"
-#include "tests/unit/rig.h"
+#include "tests/unit/guests.h"
 
 #define WORK_MS 700
 #define CAP_EXP 0x10
@@ -12,27 +12,12 @@
 
 static const struct sbdf seat = {0, 2, 0x18};
 
-static struct rig rig;
-static struct rig_vm vm;
 static _Atomic unsigned recovered;
-
-static int setup(void **state)
-{
-    (void)state;
-    rig_begin(&rig);
-    rig_standard(&rig);
-    rig_up(&rig, NULL);
-    rig_vm_up(&rig, &vm, "vm1");
-    return 0;
-}
 
 static int teardown(void **state)
 {
-    (void)state;
     assert_int_equal(vm.crashed, 0);
-    rig_vm_down(&vm);
-    rig_down(&rig);
-    return 0;
+    return guests_teardown(state);
 }
 
 /* Off and on, for what is broken has lost its BARs. */
@@ -129,7 +114,8 @@ static void test_M13_recoveries_against_everybody(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_M13_recoveries_against_everybody, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_M13_recoveries_against_everybody, guests_setup_one,
+                                        teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -4,27 +4,10 @@
  * everything.
  */
 #include "tests/threads/team.h"
-#include "tests/unit/rig.h"
+#include "tests/unit/guests.h"
 
-static struct rig rig;
 static struct team team;
 static const struct berth_request patient = {.timeout_ns = TEAM_PATIENCE_NS};
-
-static int setup(void **state)
-{
-    (void)state;
-    rig_begin(&rig);
-    rig_standard(&rig);
-    rig_up(&rig, NULL);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    rig_down(&rig);
-    return 0;
-}
 
 /* ---- one guest per round ---- */
 
@@ -245,7 +228,7 @@ static void test_R7_everything_against_everything_balances(void **state)
     assert_int_equal(devices_of_all(), berth_machine_count(rig.machine));
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, guests_setup_none, guests_teardown)
 
 int main(void)
 {

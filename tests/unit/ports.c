@@ -52,6 +52,22 @@ void ports_down(void)
     rig_down(&ports.rig);
 }
 
+int ports_setup(void **state)
+{
+    (void)state;
+    rig_begin(&ports.rig);
+    rig_standard(&ports.rig);
+    ports_up();
+    return 0;
+}
+
+int ports_teardown(void **state)
+{
+    (void)state;
+    ports_down();
+    return 0;
+}
+
 void ports_view(unsigned count)
 {
     ports.config.ops = &ops;

@@ -2,14 +2,6 @@
 /*
  * A guest whose virtual bus has hot-plug ports, in a test; and a VMM that hears of their
  * interrupts.
- *
- *     static int setup(void **state)
- *     {
- *         rig_begin(&ports.rig);
- *         rig_standard(&ports.rig);
- *         ports_up();
- *         return 0;
- *     }
  */
 #ifndef BERTH_TESTS_PORTS_H
 #define BERTH_TESTS_PORTS_H
@@ -48,7 +40,10 @@ struct ports {
 
 extern struct ports ports;
 
-/** Machine and guest, and their end. */
+/* Setup and teardown of a test: the standard machine, the guest. */
+int ports_setup(void **state);
+int ports_teardown(void **state);
+/** Machine and guest, of what was built since rig_begin(&ports.rig); and their end. */
 void ports_up(void);
 void ports_down(void);
 /** The guest's buses: ports.config with @count ports, and our ops. */

@@ -85,6 +85,9 @@ struct berth_request rig_request(struct rig *rig);
 
 int rig_add(struct rig *rig, struct sbdf sbdf);
 int rig_remove(struct rig *rig, struct sbdf sbdf, enum pcidev_remove_mode mode);
+int rig_remove_within(struct rig *rig, struct pcidev *dev, enum pcidev_remove_mode mode,
+                      uint64_t timeout_ns);
+int rig_destroy_within(struct rig *rig, struct berth_domain *guest, uint64_t timeout_ns);
 int rig_assign(struct rig *rig, struct sbdf sbdf, struct berth_domain *to);
 /** The same, in a slot of the guest's own bus. */
 int rig_assign_at(struct rig *rig, struct sbdf sbdf, struct berth_domain *to, struct sbdf seat);

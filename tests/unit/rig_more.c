@@ -28,6 +28,23 @@ int rig_remove(struct rig *rig, struct sbdf sbdf, enum pcidev_remove_mode mode)
     return error;
 }
 
+int rig_remove_within(struct rig *rig, struct pcidev *dev, enum pcidev_remove_mode mode,
+                      uint64_t timeout_ns)
+{
+    struct berth_request request = rig_request(rig);
+
+    request.timeout_ns = timeout_ns;
+    return pcidev_remove(dev, mode, &request);
+}
+
+int rig_destroy_within(struct rig *rig, struct berth_domain *guest, uint64_t timeout_ns)
+{
+    struct berth_request request = rig_request(rig);
+
+    request.timeout_ns = timeout_ns;
+    return berth_domain_destroy(guest, &request);
+}
+
 static int assign(struct rig *rig, struct sbdf sbdf, struct berth_domain *to,
                   const struct sbdf *seat)
 {

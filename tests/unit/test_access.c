@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Access sections (A1, A4, K01, K2). */
-#include "tests/unit/rig.h"
+#include "tests/unit/guests.h"
 
 #include <pthread.h>
 #include <signal.h>
@@ -9,24 +9,6 @@
 #include <unistd.h>
 
 #include "src/core/lock.h"
-
-static struct rig rig;
-
-static int setup(void **state)
-{
-    (void)state;
-    rig_begin(&rig);
-    rig_standard(&rig);
-    rig_up(&rig, NULL);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    rig_down(&rig);
-    return 0;
-}
 
 /* ---- debug checks, which stop the program ---- */
 
@@ -337,7 +319,7 @@ static void test_A1_arguments_are_checked(void **state)
     rig_put(dev);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, guests_setup_none, guests_teardown)
 
 int main(void)
 {

@@ -1,44 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* Ownership (O1-O4, F18, F44, F46, F50, X02, X29). */
-#include "tests/unit/rig.h"
+#include "tests/unit/guests.h"
 
 #define COMMAND 4
 #define COMMAND_MEMORY 0x0002u
 #define COMMAND_MASTER 0x0004u
 #define COMMAND_INTX_DISABLE 0x0400u
-
-static struct rig rig;
-static struct rig_vm vm, vm2;
-
-static int begin(rig_configure *configure)
-{
-    rig_begin(&rig);
-    rig_standard(&rig);
-    rig_up(&rig, configure);
-    rig_vm_up(&rig, &vm, "vm1");
-    rig_vm_up(&rig, &vm2, "vm2");
-    return 0;
-}
-
-static int setup(void **state)
-{
-    (void)state;
-    return begin(NULL);
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    rig_vm_down(&vm2);
-    rig_vm_down(&vm);
-    rig_down(&rig);
-    return 0;
-}
-
-static struct berth_domain *hwdom(void)
-{
-    return berth_machine_hwdom(rig.machine);
-}
 
 static struct berth_domain *quarantine(void)
 {
@@ -221,7 +188,7 @@ static void quarantine_off(struct berth_machine_config *config)
 static int setup_off(void **state)
 {
     (void)state;
-    return begin(quarantine_off);
+    return guests_start(quarantine_off, 2);
 }
 
 static void test_X02_leaving_quarantine_out_takes_an_explicit_word(void **state)
@@ -247,7 +214,7 @@ static void reserve(struct berth_machine_config *config)
 static int setup_reserved(void **state)
 {
     (void)state;
-    return begin(reserve);
+    return guests_start(reserve, 2);
 }
 
 static void test_O4_hidden_devices_stay_with_the_hypervisor(void **state)
@@ -323,7 +290,7 @@ static void no_iommu(struct berth_machine_config *config)
 static int setup_no_iommu(void **state)
 {
     (void)state;
-    return begin(no_iommu);
+    return guests_start(no_iommu, 2);
 }
 
 static void test_X29_no_guest_gets_a_device_without_an_iommu(void **state)
@@ -353,7 +320,7 @@ static void test_F46_nothing_enters_a_domain_that_is_gone(void **state)
     berth_domain_put(gone);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, guests_setup_two, guests_teardown)
 
 int main(void)
 {
@@ -366,16 +333,16 @@ int main(void)
         TEST(test_O2_nobody_sees_it_while_the_owner_changes),
         TEST(test_O2_no_bit_of_the_old_owner_is_left),
         cmocka_unit_test_setup_teardown(test_X02_leaving_quarantine_out_takes_an_explicit_word,
-                                        setup_off, teardown),
+                                        setup_off, guests_teardown),
         cmocka_unit_test_setup_teardown(test_O4_hidden_devices_stay_with_the_hypervisor,
-                                        setup_reserved, teardown),
+                                        setup_reserved, guests_teardown),
         cmocka_unit_test_setup_teardown(test_F18_read_only_devices_are_written_by_nobody,
-                                        setup_reserved, teardown),
+                                        setup_reserved, guests_teardown),
         TEST(test_O4_bridges_are_not_lent),
         TEST(test_O4_vanished_and_broken_devices_are_not_lent),
         TEST(test_O4_a_pf_with_vfs_is_not_lent_and_its_vfs_are),
         cmocka_unit_test_setup_teardown(test_X29_no_guest_gets_a_device_without_an_iommu,
-                                        setup_no_iommu, teardown),
+                                        setup_no_iommu, guests_teardown),
         TEST(test_F46_nothing_enters_a_domain_that_is_gone),
     };
 

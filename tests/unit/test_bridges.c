@@ -1,22 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Bridges of all kinds, in any order (M05, M22, F14). */
-#include "tests/unit/rig.h"
-
-static struct rig rig;
-
-static int setup(void **state)
-{
-    (void)state;
-    rig_begin(&rig);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    rig_down(&rig);
-    return 0;
-}
+#include "tests/unit/guests.h"
 
 /* One of each below the root, with a conventional function behind it. */
 typedef struct capture_function *make_bridge(struct machine_builder *b, struct sbdf sbdf,
@@ -222,7 +206,7 @@ static void test_M05_bus_numbers_that_go_nowhere(void **state)
     assert_true(rig_has(&rig, at(5, 9, 0)));
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, guests_setup_blank, guests_teardown)
 
 int main(void)
 {

@@ -3,70 +3,21 @@
  * What a device can reach, whoever owns it: contexts of all requester ids, quarantine, caches (M22,
  * X01, X05, X11, X12, X14, F41, O4).
  */
-#include "tests/unit/rig.h"
+#include "tests/unit/guest_dma.h"
 
 #include <string.h>
 
 #define PAGE 0x1000u
-
-static struct rig rig;
-static struct rig_vm vm, vm2;
 
 static void scratch(struct berth_machine_config *config)
 {
     config->policy.quarantine = BERTH_QUARANTINE_SCRATCH;
 }
 
-static int begin(rig_configure *configure)
-{
-    rig_begin(&rig);
-    rig_standard(&rig);
-    rig_up(&rig, configure);
-    rig_vm_up(&rig, &vm, "vm1");
-    rig_vm_up(&rig, &vm2, "vm2");
-    return 0;
-}
-
-static int setup(void **state)
-{
-    (void)state;
-    return begin(NULL);
-}
-
 static int setup_scratch(void **state)
 {
     (void)state;
-    return begin(scratch);
-}
-
-static int teardown(void **state)
-{
-    struct sim_counters counters;
-
-    (void)state;
-    rig_vm_down(&vm2);
-    rig_vm_down(&vm);
-    sim_counters(rig.sim, &counters);
-    assert_int_equal(counters.attach_gaps, rig.gaps_expected);
-    assert_int_equal(counters.spaces_freed_in_use, 0);
-    rig_down(&rig);
-    return 0;
-}
-
-static void master_on(struct sbdf sbdf)
-{
-    rig_poke(&rig, sbdf, 4, 2, 6);
-}
-
-static void lend(struct sbdf sbdf, struct rig_vm *to)
-{
-    assert_int_equal(rig_assign(&rig, sbdf, to->domain), 0);
-    master_on(sbdf);
-}
-
-static enum sim_dma_result dma(struct sbdf rid, uint64_t address)
-{
-    return rig_dma(&rig, rid, address).result;
+    return guests_start(scratch, 2);
 }
 
 /* ---- X01, X05: quarantine ---- */
@@ -245,7 +196,7 @@ static void without_groups(struct berth_machine_config *config)
 static int setup_without_groups(void **state)
 {
     (void)state;
-    return begin(without_groups);
+    return guests_start(without_groups, 2);
 }
 
 static void test_O4_one_requester_id_has_one_owner(void **state)
@@ -295,7 +246,7 @@ static void test_F41_a_flush_that_times_out_breaks_the_device_only(void **state)
     rig.gaps_expected = 1; /* it was blocked, and lent again without having been removed */
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, guests_setup_two, guests_teardown_tight)
 
 int main(void)
 {
@@ -303,13 +254,13 @@ int main(void)
         TEST(test_X01_dma_that_a_dead_guest_programmed_faults),
         TEST(test_X01_a_failed_attach_never_leads_to_the_host),
         cmocka_unit_test_setup_teardown(test_X05_scratch_pages_are_private_and_zeroed,
-                                        setup_scratch, teardown),
+                                        setup_scratch, guests_teardown_tight),
         TEST(test_M22_phantom_functions_move_with_their_device),
         TEST(test_X11_a_phantom_that_fails_takes_all_of_them_back),
         TEST(test_X11_a_rollback_that_fails_breaks_the_device_and_crashes_the_guest),
         TEST(test_O4_one_isolation_group_has_one_owner),
         cmocka_unit_test_setup_teardown(test_O4_one_requester_id_has_one_owner,
-                                        setup_without_groups, teardown),
+                                        setup_without_groups, guests_teardown_tight),
         TEST(test_X14_no_translation_of_the_old_owner_is_used),
         TEST(test_F41_a_flush_that_times_out_breaks_the_device_only),
     };

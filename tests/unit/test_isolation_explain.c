@@ -1,39 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* Why a device can or cannot be lent: all the reasons, and who has to come along (M23). */
-#include "tests/unit/rig.h"
+#include "tests/unit/guests.h"
 
 #include <string.h>
 
 #include <berth/isolation.h>
 
-static struct rig rig;
-static struct rig_vm vm, vm2;
 static struct pcidev_explanation e;
-
-static int begin(rig_configure *configure)
-{
-    rig_begin(&rig);
-    rig_standard(&rig);
-    rig_up(&rig, configure);
-    rig_vm_up(&rig, &vm, "vm1");
-    rig_vm_up(&rig, &vm2, "vm2");
-    return 0;
-}
-
-static int setup(void **state)
-{
-    (void)state;
-    return begin(NULL);
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    rig_vm_down(&vm2);
-    rig_vm_down(&vm);
-    rig_down(&rig);
-    return 0;
-}
 
 static void explain(struct sbdf sbdf, struct berth_domain *to, const struct berth_request *request)
 {
@@ -192,7 +165,7 @@ static void test_M23_what_the_policy_tolerates_is_noted(void **state)
     static const struct berth_reserved region = {0x100000, 0x1000, 1, 0};
 
     (void)state;
-    begin(lax);
+    guests_start(lax, 2);
     rig_reserve(&rig, rig_nvme, &region, 1);
     explain(rig_nvme, vm.domain, NULL);
     assert_true(e.possible);
@@ -201,7 +174,7 @@ static void test_M23_what_the_policy_tolerates_is_noted(void **state)
     assert_false(noted(BERTH_REASON_NO_INTX));
     explain(rig_nvme2, vm.domain, NULL);
     assert_false(noted(BERTH_REASON_RESERVED_STRICT));
-    teardown(state);
+    guests_teardown(state);
 }
 
 static void test_X30_a_line_that_is_lost_is_noted(void **state)
@@ -214,9 +187,7 @@ static void test_X30_a_line_that_is_lost_is_noted(void **state)
         f = mb_rc_endpoint(&rig.builder, at(0, 4 + i, 0));
         mb_put(f, 0x3c, 2, 0x010b);
     }
-    rig_up(&rig, NULL);
-    rig_vm_up(&rig, &vm, "vm1");
-    rig_vm_up(&rig, &vm2, "vm2");
+    guests_up(NULL, 2);
     explain(at(0, 4, 0), NULL, NULL);
     assert_true(e.possible);
     assert_true(noted(BERTH_REASON_NO_INTX));
@@ -226,7 +197,7 @@ static void test_X30_a_line_that_is_lost_is_noted(void **state)
     explain(at(0, 4, 0), vm2.domain, NULL);
     assert_true(noted(BERTH_REASON_NO_INTX));
     assert_string_equal(e.notes[0].domain, "vm1");
-    teardown(state);
+    guests_teardown(state);
 }
 
 static void test_M23_of_another_machine_nothing_is_said(void **state)
@@ -244,7 +215,7 @@ static void test_M23_of_another_machine_nothing_is_said(void **state)
     rig_put(dev);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, guests_setup_two, guests_teardown)
 
 int main(void)
 {

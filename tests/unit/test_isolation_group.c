@@ -1,15 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* Lending what cannot be kept apart in one transaction: all of it or nothing (M23, O1, R7). */
-#include "tests/unit/rig.h"
+#include "tests/unit/guests.h"
 
 #include <berth/isolation.h>
 
 #define PAGE 0x1000u
 #define BAR0 0x10
 #define BEHIND 20u /* more than a thread has slots for sections */
-
-static struct rig rig;
-static struct rig_vm vm, vm2;
 
 /* A card of two functions that know no reset but that of their bus. */
 static const struct sbdf card = {0, 7, 0}, card2 = {0, 7, 1};
@@ -31,23 +28,7 @@ static int setup(void **state)
     mb_pcie_pci_bridge(&rig.builder, at(8, 0, 0), 9, 9);
     for (unsigned i = 0; i < BEHIND; i++)
         mb_pci_endpoint(&rig.builder, at(9, i, 0));
-    rig_up(&rig, NULL);
-    rig_vm_up(&rig, &vm, "vm1");
-    rig_vm_up(&rig, &vm2, "vm2");
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    struct sim_counters counters;
-
-    (void)state;
-    rig_vm_down(&vm2);
-    rig_vm_down(&vm);
-    sim_counters(rig.sim, &counters);
-    assert_int_equal(counters.attach_gaps, rig.gaps_expected);
-    assert_int_equal(counters.spaces_freed_in_use, 0);
-    rig_down(&rig);
+    guests_up(NULL, 2);
     return 0;
 }
 
@@ -145,12 +126,10 @@ static void test_K10_a_reset_that_is_required_takes_place(void **state)
     mb_root_port(&rig.builder, at(0, 6, 0), 7, 7);
     plain(mb_endpoint(&rig.builder, card));
     plain(mb_endpoint(&rig.builder, card2));
-    rig_up(&rig, require_reset);
-    rig_vm_up(&rig, &vm, "vm1");
-    rig_vm_up(&rig, &vm2, "vm2");
+    guests_up(require_reset, 2);
     assert_int_equal(lend(card2, vm.domain), 0);
     both_belong_to(card, card2, "vm1");
-    teardown(state);
+    guests_teardown_tight(state);
 }
 
 static void test_M23_a_group_may_be_larger_than_a_thread_has_slots(void **state)
@@ -176,14 +155,12 @@ static void test_M23_groups_that_share_a_line_go_together(void **state)
         mb_put(f, 0x34, 1, 0); /* no capabilities */
         mb_put(f, 0x3c, 2, 0x010b);
     }
-    rig_up(&rig, NULL);
-    rig_vm_up(&rig, &vm, "vm1");
-    rig_vm_up(&rig, &vm2, "vm2");
+    guests_up(NULL, 2);
     assert_int_not_equal(rig_info(&rig, one).group, rig_info(&rig, two).group);
     rig_expect_refused(&rig, rig_assign(&rig, one, vm.domain), -EBUSY, BERTH_REASON_SHARED_LINE);
     assert_int_equal(lend(two, vm.domain), 0);
     both_belong_to(one, two, "vm1");
-    teardown(state);
+    guests_teardown_tight(state);
 }
 
 static void test_M46_the_guest_address_is_that_of_the_device_asked_for(void **state)
@@ -361,7 +338,7 @@ static void test_R7_a_way_back_that_fails_breaks_what_it_concerns(void **state)
     rig.gaps_expected = (unsigned)counters.attach_gaps;
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, guests_teardown_tight)
 
 int main(void)
 {

@@ -1,53 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /* Paths without ACS: what reaches what without passing the IOMMU (M23, O4, M05). */
-#include "tests/unit/rig.h"
+#include "tests/unit/sharing.h"
 
 #include "src/core/acs.h"
 
 #define ACS 0x0d
 
-static struct rig rig;
-static struct rig_vm vm, vm2;
 static rig_configure *also;
 
-static void up(rig_configure *configure)
+static int setup(void **state)
 {
-    rig_up(&rig, configure);
-    rig_vm_up(&rig, &vm, "vm1");
-    rig_vm_up(&rig, &vm2, "vm2");
-}
-
-static int begin(void **state)
-{
-    (void)state;
-    rig_begin(&rig);
-    mb_host_bridge(&rig.builder, at(0, 0, 0));
     also = NULL;
-    return 0;
-}
-
-static int end(void **state)
-{
-    (void)state;
-    rig_vm_down(&vm2);
-    rig_vm_down(&vm);
-    rig_down(&rig);
-    return 0;
-}
-
-static void refused(struct sbdf sbdf, struct berth_domain *to, enum berth_reason reason,
-                    struct sbdf other, const char *owner)
-{
-    rig_expect_refused(&rig, rig_assign(&rig, sbdf, to), -EBUSY, reason);
-    assert_true(rig.why.has_other);
-    assert_true(sbdf_equal(rig.why.other, other));
-    assert_string_equal(rig.why.domain, owner);
-}
-
-static void lent(struct sbdf sbdf, struct berth_domain *to)
-{
-    assert_int_equal(rig_assign(&rig, sbdf, to), 0);
-    rig_expect_owner(&rig, sbdf, berth_domain_name(to));
+    return sharing_setup(state);
 }
 
 static struct berth_iommu_ops groupless;
@@ -80,7 +44,7 @@ static void test_M23_functions_of_a_card_need_acs(void **state)
     mb_root_port(&rig.builder, at(0, 2, 0), 2, 2);
     mb_acs(mb_endpoint(&rig.builder, at(2, 0, 0)), 0x1d);
     mb_acs(mb_endpoint(&rig.builder, at(2, 0, 1)), 0x1d);
-    up(without_groups);
+    guests_up(without_groups, 2);
     refused(one, vm.domain, BERTH_REASON_SHARED_PATH, two, "hwdom");
     assert_int_equal(rig.why.number, sbdf_key(one)); /* the slot that they are in */
     lent(at(2, 0, 1), vm.domain);
@@ -96,7 +60,7 @@ static void test_M23_a_port_without_acs_leaks(void **state)
     mb_acs(mb_endpoint(&rig.builder, at(3, 1, 0)), 0x1d);
     mb_root_port(&rig.builder, at(0, 2, 0), 4, 4);
     mb_endpoint(&rig.builder, at(4, 0, 0));
-    up(without_groups);
+    guests_up(without_groups, 2);
     refused(at(3, 0, 0), vm.domain, BERTH_REASON_SHARED_PATH, at(3, 1, 0), "hwdom");
     assert_int_equal(rig.why.number, sbdf_key(at(0, 1, 0)));
     lent(at(4, 0, 0), vm.domain);
@@ -112,7 +76,7 @@ static void test_M23_a_switch_is_as_tight_as_its_leakiest_port(void **state)
     no_acs(mb_downstream_port(&rig.builder, at(2, 1, 0), 4, 4));
     mb_endpoint(&rig.builder, at(3, 0, 0));
     mb_endpoint(&rig.builder, at(4, 0, 0));
-    up(without_groups);
+    guests_up(without_groups, 2);
     refused(at(3, 0, 0), vm.domain, BERTH_REASON_SHARED_PATH, at(4, 0, 0), "hwdom");
     assert_int_equal(rig.why.number, sbdf_key(at(1, 0, 0)));
     rig_quarantine(&rig, at(4, 0, 0));
@@ -125,7 +89,7 @@ static void test_M23_vfs_are_apart_from_one_another_and_their_pf(void **state)
     (void)state;
     mb_root_port(&rig.builder, at(0, 1, 0), 1, 2);
     mb_pf(&rig.builder, rig_pf, 4, 128, 2);
-    up(without_groups);
+    guests_up(without_groups, 2);
     rig_add_vfs(&rig, 2);
     lent(rig_vf(0), vm.domain);
     lent(rig_vf(1), vm2.domain);
@@ -143,7 +107,7 @@ static void test_M23_the_policy_may_allow_shared_paths(void **state)
     mb_root_port(&rig.builder, at(0, 1, 0), 1, 1);
     mb_endpoint(&rig.builder, one);
     mb_endpoint(&rig.builder, two);
-    up(without_groups);
+    guests_up(without_groups, 2);
     lent(one, vm.domain);
     lent(two, vm2.domain);
 }
@@ -155,8 +119,7 @@ static void test_M05_a_bridge_that_comes_later_joins_what_is_behind_it(void **st
     mb_pci_endpoint(&rig.builder, at(1, 1, 0));
     mb_pci_endpoint(&rig.builder, at(1, 2, 0));
     rig_up_empty(&rig, without_groups);
-    rig_vm_up(&rig, &vm, "vm1");
-    rig_vm_up(&rig, &vm2, "vm2");
+    guests_join(2);
     assert_int_equal(rig_add(&rig, at(1, 1, 0)), 0);
     assert_int_equal(rig_add(&rig, at(1, 2, 0)), 0);
     assert_int_equal(rig_add(&rig, at(0, 2, 0)), 0);
@@ -232,7 +195,7 @@ static void test_M23_the_core_finds_the_groups_that_the_iommu_tells(void **state
 
     (void)state;
     build_zoo();
-    up(NULL);
+    guests_up(NULL, 2);
     collect_classes(&all);
     for (unsigned i = 0; i < all.count; i++) {
         for (unsigned k = 0; k < i; k++) {
@@ -244,7 +207,7 @@ static void test_M23_the_core_finds_the_groups_that_the_iommu_tells(void **state
     assert_true(together > 5);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, guests_teardown)
 
 int main(void)
 {

@@ -3,7 +3,7 @@
  * What cannot be kept apart (O4, X30): pages of BARs and interrupt lines; and machines whose
  * interrupts are not remapped (M32, X33). Paths without ACS are in test_isolation_paths.c.
  */
-#include "tests/unit/rig.h"
+#include "tests/unit/sharing.h"
 
 #include "src/core/share.h"
 
@@ -12,53 +12,7 @@
 #define INTERRUPT_PIN 0x3d
 #define SHARED_PAGE 0x90000000u
 
-static struct rig rig;
-static struct rig_vm vm, vm2;
 static const struct sbdf first = {0, 0, 0x20}, second = {0, 0, 0x28};
-
-static struct berth_domain *hwdom(void)
-{
-    return berth_machine_hwdom(rig.machine);
-}
-
-static void up(rig_configure *configure)
-{
-    rig_up(&rig, configure);
-    rig_vm_up(&rig, &vm, "vm1");
-    rig_vm_up(&rig, &vm2, "vm2");
-}
-
-static int begin(void **state)
-{
-    (void)state;
-    rig_begin(&rig);
-    mb_host_bridge(&rig.builder, at(0, 0, 0));
-    return 0;
-}
-
-static int end(void **state)
-{
-    (void)state;
-    rig_vm_down(&vm2);
-    rig_vm_down(&vm);
-    rig_down(&rig);
-    return 0;
-}
-
-static void refused(struct sbdf sbdf, struct berth_domain *to, enum berth_reason reason,
-                    struct sbdf other, const char *owner)
-{
-    rig_expect_refused(&rig, rig_assign(&rig, sbdf, to), -EBUSY, reason);
-    assert_true(rig.why.has_other);
-    assert_true(sbdf_equal(rig.why.other, other));
-    assert_string_equal(rig.why.domain, owner);
-}
-
-static void lent(struct sbdf sbdf, struct berth_domain *to)
-{
-    assert_int_equal(rig_assign(&rig, sbdf, to), 0);
-    rig_expect_owner(&rig, sbdf, berth_domain_name(to));
-}
 
 /* Two devices that share something: one without the other is refused, whichever it is. */
 static void one_owner_only(enum berth_reason reason)
@@ -90,7 +44,7 @@ static void two_small_bars(rig_configure *configure)
 {
     small_bar(first, MB_BAR_MEM32, SHARED_PAGE + 0x400, 256);
     small_bar(second, MB_BAR_MEM32, SHARED_PAGE + 0x800, 1024);
-    up(configure);
+    guests_up(configure, 2);
 }
 
 static void test_X30_a_shared_page_has_one_owner(void **state)
@@ -130,7 +84,7 @@ static void test_X30_ports_and_whole_pages_are_not_shared(void **state)
     small_bar(second, MB_BAR_IO, 0x6020, 32);
     small_bar(at(0, 6, 0), MB_BAR_MEM32, SHARED_PAGE, 4096);
     small_bar(at(0, 7, 0), MB_BAR_MEM32, SHARED_PAGE + 0x1000, 256);
-    up(NULL);
+    guests_up(NULL, 2);
     lent(first, vm.domain);
     lent(at(0, 6, 0), vm.domain);
     lent(at(0, 7, 0), vm2.domain);
@@ -148,7 +102,7 @@ static void test_X30_pages_far_apart_are_two(void **state)
         mb_put(f, BAR2, 4, SHARED_PAGE | (mb_get(f, BAR2, 4) & 0xf));
         mb_put(f, BAR2 + 4, 4, i * 0x1000); /* 2^32 pages further on */
     }
-    up(NULL);
+    guests_up(NULL, 2);
     for (unsigned i = 0; i < 3; i++)
         lent(at(0, 4 + i, 0), i & 1 ? vm2.domain : vm.domain);
     for (unsigned i = 0; i < 3; i++) /* out of the middle, the end, the beginning of a chain */
@@ -167,7 +121,7 @@ static void test_X30_a_page_is_found_whatever_left_its_chain(void **state)
         mb_put(f, BAR2, 4, (SHARED_PAGE + 0x100 * i) | (mb_get(f, BAR2, 4) & 0xf));
         mb_put(f, BAR2 + 4, 4, i ? 0x1000 : 0);
     }
-    up(NULL);
+    guests_up(NULL, 2);
     assert_int_equal(rig_remove(&rig, at(0, 6, 0), PCIDEV_REMOVE_DEFAULT), 0);
     lent(at(0, 5, 0), vm.domain);
     assert_int_equal(rig_remove(&rig, at(0, 4, 0), PCIDEV_REMOVE_DEFAULT), 0);
@@ -181,7 +135,7 @@ static void test_O4_bars_are_looked_at_when_a_device_is_lent(void **state)
     (void)state;
     small_bar(first, MB_BAR_MEM32, SHARED_PAGE + 0x1400, 256);
     small_bar(second, MB_BAR_MEM32, SHARED_PAGE + 0x800, 1024);
-    up(NULL);
+    guests_up(NULL, 2);
     rig_poke(&rig, first, BAR2, 4, SHARED_PAGE + 0x400);
     refused(first, vm.domain, BERTH_REASON_SHARED_PAGE, second, "hwdom");
     rig_poke(&rig, first, BAR2, 4, SHARED_PAGE + 0x1400);
@@ -263,7 +217,7 @@ static void test_X30_a_shared_line_has_one_owner(void **state)
     on_line(first, 11, false);
     on_line(second, 11, false);
     on_line(at(0, 6, 0), 10, false);
-    up(NULL);
+    guests_up(NULL, 2);
     lent(at(0, 6, 0), vm2.domain);
     refused(first, vm.domain, BERTH_REASON_SHARED_LINE, second, "hwdom");
     assert_int_equal(rig.why.number, 11);
@@ -287,7 +241,7 @@ static void test_X30_who_has_msi_is_lent_without_the_line(void **state)
     on_line(second, 11, true);
     on_line(at(0, 6, 0), 11, true);
     on_line(at(0, 7, 0), 12, true);
-    up(NULL);
+    guests_up(NULL, 2);
     assert_false(intx_shared(second)); /* all are the hardware domain's */
     lent(second, vm.domain);
     assert_true(intx_shared(second));
@@ -313,7 +267,7 @@ static void test_O4_a_line_in_use_is_not_lent_to_somebody_else(void **state)
     (void)state;
     on_line(first, 11, true);
     on_line(second, 11, false);
-    up(NULL);
+    guests_up(NULL, 2);
     rig_quarantine(&rig, second);
     lent(first, vm.domain);
     refused(second, vm2.domain, BERTH_REASON_SHARED_LINE, first, "vm1");
@@ -359,7 +313,7 @@ static void test_X33_no_guest_without_interrupt_remapping(void **state)
 {
     (void)state;
     mb_rc_endpoint(&rig.builder, first);
-    up(without_remapping);
+    guests_up(without_remapping, 2);
     rig_expect_refused(&rig, rig_assign(&rig, first, vm.domain), -EOPNOTSUPP,
                        BERTH_REASON_NO_REMAPPING);
     rig_quarantine(&rig, first); /* which is no guest */
@@ -371,7 +325,7 @@ static void test_X33_remapping_has_to_be_on(void **state)
     (void)state;
     mb_rc_endpoint(&rig.builder, first);
     remaps_on = false;
-    up(with_remapping);
+    guests_up(with_remapping, 2);
     rig_expect_refused(&rig, rig_assign(&rig, first, vm.domain), -EOPNOTSUPP,
                        BERTH_REASON_NO_REMAPPING);
     remaps_on = true;
@@ -382,11 +336,11 @@ static void test_X33_the_policy_may_allow_it(void **state)
 {
     (void)state;
     mb_rc_endpoint(&rig.builder, first);
-    up(unsafe);
+    guests_up(unsafe, 2);
     lent(first, vm.domain);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, sharing_setup, guests_teardown)
 
 int main(void)
 {

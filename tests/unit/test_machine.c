@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Machines and domains: made, used side by side, shut down, destroyed (C5, M11, M20, F32, P2). */
-#include "tests/unit/rig.h"
+#include "tests/unit/guests.h"
 
 #include <pthread.h>
 #include <stdio.h>
@@ -11,24 +11,6 @@
 #include "src/core/machine_priv.h"
 
 #define CAP_MSIX 0x11
-
-static struct rig rig;
-
-static int setup(void **state)
-{
-    (void)state;
-    rig_begin(&rig);
-    rig_standard(&rig);
-    rig_up(&rig, NULL);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    rig_down(&rig);
-    return 0;
-}
 
 /* ---- configuration ---- */
 
@@ -223,7 +205,7 @@ static void test_C5_what_is_left_is_reported_by_tag_and_survives(void **state)
     struct pcidev *dev, *handle;
     struct pcidev_section section;
 
-    setup(state);
+    guests_setup_none(state);
     dev = pcidev_find(rig.machine, rig_nvme, "forgotten");
     pcidev_get(dev, "forgotten");
     handle = pcidev_find(rig.machine, rig_nvme2, "for the handle");
@@ -246,7 +228,7 @@ static void test_a_machine_takes_its_guests_and_zombies_along(void **state)
 {
     struct berth_domain *guest, *zombie;
 
-    setup(state);
+    guests_setup_none(state);
     guest = rig_guest(&rig, "vm1");
     zombie = rig_guest(&rig, "vm2");
     assert_int_equal(rig_assign(&rig, rig_nvme, guest), 0);
@@ -311,7 +293,7 @@ static void test_M11_a_crash_turns_everything_off_without_a_lock(void **state)
     rig_destroy_guest(&rig, guest);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, guests_setup_none, guests_teardown)
 
 int main(void)
 {

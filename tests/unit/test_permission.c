@@ -1,39 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Who may do what, and who may ask (M20, F26-F28). */
-#include "tests/unit/rig.h"
-
-static struct rig rig;
-static struct rig_vm vm, vm2;
-
-static int begin(rig_configure *configure)
-{
-    rig_begin(&rig);
-    rig_standard(&rig);
-    rig_up(&rig, configure);
-    rig_vm_up(&rig, &vm, "vm1");
-    rig_vm_up(&rig, &vm2, "vm2");
-    return 0;
-}
-
-static int setup(void **state)
-{
-    (void)state;
-    return begin(NULL);
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    rig_vm_down(&vm2);
-    rig_vm_down(&vm);
-    rig_down(&rig);
-    return 0;
-}
-
-static struct berth_domain *hwdom(void)
-{
-    return berth_machine_hwdom(rig.machine);
-}
+#include "tests/unit/guests.h"
 
 /* ---- who may ---- */
 
@@ -91,7 +58,7 @@ static int setup_hook(void **state)
 {
     (void)state;
     denied = -1;
-    return begin(with_hook);
+    return guests_start(with_hook, 2);
 }
 
 static int try_denied(struct pcidev *dev, const struct berth_request *request)
@@ -156,7 +123,7 @@ static void test_F27_test_assign_of_any_guest(void **state)
     rig_expect_as_before(&rig, &before);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, guests_setup_two, guests_teardown)
 
 int main(void)
 {
@@ -164,7 +131,7 @@ int main(void)
         TEST(test_F26_nobody_assigns_to_himself),
         TEST(test_M20_guests_may_nothing_and_the_hardware_domain_everything),
         cmocka_unit_test_setup_teardown(test_F28_what_the_hook_denies_changes_nothing, setup_hook,
-                                        teardown),
+                                        guests_teardown),
         TEST(test_F27_test_assign_of_any_guest),
     };
 

@@ -3,27 +3,11 @@
  * What the core makes of a config space: types, lists, extended space, quirks (M03-M07, M10,
  * F12, F15-F18, F22, F25, K13).
  */
-#include "tests/unit/rig.h"
+#include "tests/unit/guests.h"
 
 #include <string.h>
 
 #include <linux/pci_regs.h>
-
-static struct rig rig;
-
-static int setup(void **state)
-{
-    (void)state;
-    rig_begin(&rig);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    rig_down(&rig);
-    return 0;
-}
 
 /* ---- F15: every class as every type of PCIe function ---- */
 
@@ -419,7 +403,7 @@ static void test_M10_the_numa_node_is_the_embedders_or_the_hosts(void **state)
     sim_fail(rig.sim, SIM_OP_CONFIG_READ, 0, 0, 0);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, guests_setup_blank, guests_teardown)
 
 int main(void)
 {

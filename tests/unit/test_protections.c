@@ -4,7 +4,7 @@
  * brings about, the first one has to do. And what holds wherever somebody else is called (K1), or
  * with everything locked (V8).
  */
-#include "tests/unit/rig.h"
+#include "tests/unit/guests.h"
 
 #include <pthread.h>
 #include <string.h>
@@ -18,9 +18,6 @@
 #define BAR0 0x10
 #define CAP_MSI 0x05
 #define CAP_VENDOR 0x09
-
-static struct rig rig;
-static struct rig_vm vm;
 
 /* Called once: behind a step of a transition that has succeeded, or before a section is opened. */
 static void (*behind_step)(void), (*before_open)(void);
@@ -158,16 +155,7 @@ static int setup(void **state)
     build_plain();
     build_small(small, 0x90000000);
     build_small(small2, 0x90000800);
-    rig_up(&rig, listen);
-    rig_vm_up(&rig, &vm, "vm1");
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    rig_vm_down(&vm);
-    rig_down(&rig);
+    guests_up(listen, 1);
     return 0;
 }
 
@@ -443,8 +431,6 @@ static void lend_it_first(void)
 /* Both could be lent when they were looked at; the second look is the one that counts. */
 static void test_O4_two_that_share_are_lent_at_once(void **state)
 {
-    struct rig_vm vm2;
-
     (void)state;
     rig_vm_up(&rig, &vm2, "vm2");
     rig_quarantine(&rig, small);
@@ -474,7 +460,7 @@ static void test_O6_contained_at_the_end_of_a_transition(void **state)
     assert_int_equal(rig_peek(&rig, rig_nvme, COMMAND, 2) & COMMAND_MASTER, 0);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, guests_teardown)
 
 int main(void)
 {

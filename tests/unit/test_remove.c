@@ -1,43 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* Removal (R1-R3, R6, R7, A2, A4, F02). */
-#include "tests/unit/rig.h"
+#include "tests/unit/guests.h"
 
 #include <string.h>
 
 #define CAP_MSIX 0x11
 
-static struct rig rig;
-static struct rig_vm vm;
-
-static int setup(void **state)
-{
-    (void)state;
-    rig_begin(&rig);
-    rig_standard(&rig);
-    rig_up(&rig, NULL);
-    rig_vm_up(&rig, &vm, "vm1");
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    rig_vm_down(&vm);
-    rig_down(&rig);
-    return 0;
-}
-
 static void lend(struct sbdf sbdf)
 {
     assert_int_equal(rig_assign(&rig, sbdf, vm.domain), 0);
-}
-
-static int remove_within(struct pcidev *dev, enum pcidev_remove_mode mode, uint64_t timeout_ns)
-{
-    struct berth_request request = rig_request(&rig);
-
-    request.timeout_ns = timeout_ns;
-    return pcidev_remove(dev, mode, &request);
 }
 
 /* Takes the function over behind the core's back and lets it master again. */
@@ -96,8 +67,8 @@ static void test_R1_every_operation_on_a_removed_object_says_so(void **state)
     (void)state;
     assert_int_equal(rig_remove(&rig, rig_nvme, PCIDEV_REMOVE_DEFAULT), 0);
     for (int mode = PCIDEV_REMOVE_DEFAULT; mode <= PCIDEV_REMOVE_GRACEFUL_FORCE; mode++)
-        rig_expect_refused(&rig, remove_within(dev, (enum pcidev_remove_mode)mode, 0), -ENODEV,
-                           BERTH_REASON_REMOVED);
+        rig_expect_refused(&rig, rig_remove_within(&rig, dev, (enum pcidev_remove_mode)mode, 0),
+                           -ENODEV, BERTH_REASON_REMOVED);
     rig_expect_refused(&rig, pcidev_assign(dev, vm.domain, &request), -ENODEV,
                        BERTH_REASON_REMOVED);
     rig_expect_refused(&rig, pcidev_test_assign(dev, vm.domain, &request), -ENODEV,
@@ -131,7 +102,7 @@ static void test_R1_an_unknown_mode_is_refused(void **state)
     struct pcidev *dev = rig_dev(&rig, rig_nvme);
 
     (void)state;
-    rig_expect_refused(&rig, remove_within(dev, (enum pcidev_remove_mode)17, 0), -EINVAL,
+    rig_expect_refused(&rig, rig_remove_within(&rig, dev, (enum pcidev_remove_mode)17, 0), -EINVAL,
                        BERTH_REASON_BAD_ARGUMENT);
     rig_put(dev);
     assert_true(rig_has(&rig, rig_nvme));
@@ -287,7 +258,7 @@ static void test_R6_the_address_is_free_while_an_old_object_lives(void **state)
     fresh = rig_dev(&rig, rig_nvme);
     assert_ptr_not_equal(fresh, old);
     lend(rig_nvme);
-    assert_int_equal(remove_within(old, PCIDEV_REMOVE_FORCE, 0),
+    assert_int_equal(rig_remove_within(&rig, old, PCIDEV_REMOVE_FORCE, 0),
                      -ENODEV); /* F21: not the new one */
     rig_put(old);
     pcidev_snapshot(fresh, &info);
@@ -411,7 +382,7 @@ static void test_M20_a_guest_may_not_remove(void **state)
     rig_put(dev);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, guests_setup_one, guests_teardown)
 
 int main(void)
 {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Removal that waits for somebody: for the owner, for whoever is inside (R4, R5, K05). */
-#include "tests/unit/rig.h"
+#include "tests/unit/guests.h"
+#include "tests/unit/slow_reader.h"
 
 #include <pthread.h>
 
@@ -9,38 +10,9 @@
 #define MS UINT64_C(1000000)
 #define HOUR (UINT64_C(3600) * 1000 * MS)
 
-static struct rig rig;
-static struct rig_vm vm;
-
-static int setup(void **state)
-{
-    (void)state;
-    rig_begin(&rig);
-    rig_standard(&rig);
-    rig_up(&rig, NULL);
-    rig_vm_up(&rig, &vm, "vm1");
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    rig_vm_down(&vm);
-    rig_down(&rig);
-    return 0;
-}
-
 static void lend(struct sbdf sbdf)
 {
     assert_int_equal(rig_assign(&rig, sbdf, vm.domain), 0);
-}
-
-static int remove_within(struct pcidev *dev, enum pcidev_remove_mode mode, uint64_t timeout_ns)
-{
-    struct berth_request request = rig_request(&rig);
-
-    request.timeout_ns = timeout_ns;
-    return pcidev_remove(dev, mode, &request);
 }
 
 /* ---- R4 ---- */
@@ -68,7 +40,7 @@ static void test_R4_an_owner_that_answers_is_waited_for(void **state)
     lend(rig_nvme);
     dev = rig_dev(&rig, rig_nvme);
     assert_int_equal(pthread_create(&thread, NULL, answer, &vm), 0);
-    assert_int_equal(remove_within(dev, PCIDEV_REMOVE_GRACEFUL, HOUR), 0);
+    assert_int_equal(rig_remove_within(&rig, dev, PCIDEV_REMOVE_GRACEFUL, HOUR), 0);
     pthread_join(thread, NULL);
     rig_put(dev);
     assert_int_equal(vm.asked, 1);
@@ -87,7 +59,7 @@ static void test_R4_an_owner_that_keeps_it_is_named_at_the_deadline(void **state
     before = rig_remember(&rig, rig_nvme);
     dev = rig_dev(&rig, rig_nvme);
     begin = port_now_ns();
-    rig_expect_refused(&rig, remove_within(dev, PCIDEV_REMOVE_GRACEFUL, 250 * MS), -EBUSY,
+    rig_expect_refused(&rig, rig_remove_within(&rig, dev, PCIDEV_REMOVE_GRACEFUL, 250 * MS), -EBUSY,
                        BERTH_REASON_OWNER_KEEPS);
     rig_put(dev);
     assert_true(port_now_ns() - begin >= 250 * MS);
@@ -104,7 +76,7 @@ static void test_R4_force_follows_where_the_caller_chose_so(void **state)
     (void)state;
     lend(rig_nvme);
     dev = rig_dev(&rig, rig_nvme);
-    assert_int_equal(remove_within(dev, PCIDEV_REMOVE_GRACEFUL_FORCE, 50 * MS), 0);
+    assert_int_equal(rig_remove_within(&rig, dev, PCIDEV_REMOVE_GRACEFUL_FORCE, 50 * MS), 0);
     rig_put(dev);
     assert_int_equal(vm.asked, 1);
     assert_int_equal(vm.withdrawn, 1);
@@ -120,46 +92,25 @@ static void test_R4_without_a_guest_nobody_is_asked(void **state)
 
 /* ---- R5 ---- */
 
-struct reader {
-    struct pcidev *dev;
-    _Atomic bool inside, leave;
-};
-
-static void *read_on(void *context)
-{
-    struct reader *reader = context;
-    struct pcidev_section section;
-
-    assert_true(pcidev_enter(reader->dev, "slow reader", &section));
-    atomic_store(&reader->inside, true);
-    for (unsigned attempt = 0; !atomic_load(&reader->leave); attempt++)
-        port_relax(attempt);
-    pcidev_exit(&section);
-    return NULL;
-}
-
 static void test_R5_a_drain_names_who_holds_on_and_changes_nothing(void **state)
 {
-    struct reader reader = {.dev = rig_dev(&rig, rig_nvme)};
+    struct pcidev *dev = rig_dev(&rig, rig_nvme);
+    struct slow_reader reader;
     struct rig_state before;
-    pthread_t thread;
 
     (void)state;
     lend(rig_nvme);
     before = rig_remember(&rig, rig_nvme);
-    assert_int_equal(pthread_create(&thread, NULL, read_on, &reader), 0);
-    while (!atomic_load(&reader.inside))
-        port_relax(100);
-    rig_expect_refused(&rig, remove_within(reader.dev, PCIDEV_REMOVE_FORCE, 5 * MS), -ETIMEDOUT,
+    slow_reader_start(&reader, dev);
+    rig_expect_refused(&rig, rig_remove_within(&rig, dev, PCIDEV_REMOVE_FORCE, 5 * MS), -ETIMEDOUT,
                        BERTH_REASON_SECTION_OPEN);
     assert_int_equal(rig.why.holder_count, 1);
-    assert_string_equal(rig.why.holders[0].tag, "slow reader");
+    assert_string_equal(rig.why.holders[0].tag, SLOW_READER);
     rig_expect_as_before(&rig, &before);
     assert_int_equal(berth_domain_config_read(vm.domain, rig_seen(&rig, rig_nvme), 0, 2), 0x1b36);
-    atomic_store(&reader.leave, true);
-    pthread_join(thread, NULL);
-    assert_int_equal(remove_within(reader.dev, PCIDEV_REMOVE_FORCE, 0), 0);
-    rig_put(reader.dev);
+    slow_reader_end(&reader);
+    assert_int_equal(rig_remove_within(&rig, dev, PCIDEV_REMOVE_FORCE, 0), 0);
+    rig_put(dev);
 }
 
 static void test_R5_the_callers_own_section_is_told_at_once(void **state)
@@ -169,10 +120,10 @@ static void test_R5_the_callers_own_section_is_told_at_once(void **state)
 
     (void)state;
     assert_true(pcidev_enter(dev, "careless", &section));
-    rig_expect_refused(&rig, remove_within(dev, PCIDEV_REMOVE_FORCE, HOUR), -EDEADLK,
+    rig_expect_refused(&rig, rig_remove_within(&rig, dev, PCIDEV_REMOVE_FORCE, HOUR), -EDEADLK,
                        BERTH_REASON_OWN_SECTION);
     pcidev_exit(&section);
-    assert_int_equal(remove_within(dev, PCIDEV_REMOVE_FORCE, 0), 0);
+    assert_int_equal(rig_remove_within(&rig, dev, PCIDEV_REMOVE_FORCE, 0), 0);
     rig_put(dev);
 }
 
@@ -198,7 +149,7 @@ static void test_R5_another_transition_is_named(void **state)
     assert_int_equal(pthread_create(&thread, NULL, deassign_slowly, &vm), 0);
     while (!atomic_load(&vm.blocking))
         port_relax(100);
-    rig_expect_refused(&rig, remove_within(dev, PCIDEV_REMOVE_FORCE, 5 * MS), -ETIMEDOUT,
+    rig_expect_refused(&rig, rig_remove_within(&rig, dev, PCIDEV_REMOVE_FORCE, 5 * MS), -ETIMEDOUT,
                        BERTH_REASON_TRANSITION);
     assert_int_equal(rig.why.holder_count, 1);
     assert_string_equal(rig.why.holders[0].tag, "deassign");
@@ -211,7 +162,7 @@ static void test_R5_another_transition_is_named(void **state)
     rig_put(dev);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, guests_setup_one, guests_teardown)
 
 int main(void)
 {

@@ -1,70 +1,32 @@
 /* SPDX-License-Identifier: MIT */
 /* Memory that firmware keeps for a device, whoever owns it (M24, X03-X05, X07-X09). */
-#include "tests/unit/rig.h"
+#include "tests/unit/guest_dma.h"
 
 #define PAGE 0x1000u
 
 static const struct berth_reserved rmrr = {.start = 0x10000, .length = 0x2000, .writable = 1};
-
-static struct rig rig;
-static struct rig_vm vm, vm2;
 
 static void relaxed(struct berth_machine_config *config)
 {
     config->policy.reserved_relaxed = true;
 }
 
-static int begin(rig_configure *configure)
-{
-    rig_begin(&rig);
-    rig_standard(&rig);
-    rig_up(&rig, configure);
-    rig_vm_up(&rig, &vm, "vm1");
-    rig_vm_up(&rig, &vm2, "vm2");
-    return 0;
-}
-
 static int setup(void **state)
 {
     (void)state;
-    return begin(relaxed);
+    return guests_start(relaxed, 2);
 }
 
 static int setup_strict(void **state)
 {
     (void)state;
-    return begin(NULL);
+    return guests_start(NULL, 2);
 }
 
 static int teardown(void **state)
 {
-    struct sim_counters counters;
-
-    (void)state;
     rig.tape.hook = NULL;
-    rig_vm_down(&vm2);
-    rig_vm_down(&vm);
-    sim_counters(rig.sim, &counters);
-    assert_int_equal(counters.attach_gaps, rig.gaps_expected);
-    assert_int_equal(counters.spaces_freed_in_use, 0);
-    rig_down(&rig);
-    return 0;
-}
-
-static void master_on(struct sbdf sbdf)
-{
-    rig_poke(&rig, sbdf, 4, 2, 6);
-}
-
-static void lend(struct sbdf sbdf, struct rig_vm *to)
-{
-    assert_int_equal(rig_assign(&rig, sbdf, to->domain), 0);
-    master_on(sbdf);
-}
-
-static enum sim_dma_result dma(struct sbdf rid, uint64_t address)
-{
-    return rig_dma(&rig, rid, address).result;
+    return guests_teardown_tight(state);
 }
 
 static void test_X05_reserved_memory_works_in_quarantine_and_nothing_else(void **state)
@@ -131,9 +93,7 @@ static void test_X04_reserved_memory_is_never_unreachable(void **state)
     mb_root_port(&rig.builder, at(0, 3, 0), 3, 4);
     mb_pcie_pci_bridge(&rig.builder, rig_pci_bridge, 4, 4);
     mb_pci_endpoint(&rig.builder, rig_legacy2);
-    rig_up(&rig, relaxed);
-    rig_vm_up(&rig, &vm, "vm1");
-    rig_vm_up(&rig, &vm2, "vm2");
+    guests_up(relaxed, 2);
     rig_reserve(&rig, rig_legacy2, &rmrr, 1);
     sim_counters(rig.sim, &counters);
     rig.gaps_expected =

@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* Resets: methods, their order, their scope, what comes back (M09, K10, O2, R7). */
-#include "tests/unit/rig.h"
+#include "tests/unit/guests.h"
 
 #include <linux/pci_regs.h>
 
 static const struct sbdf one_at = {0, 1, 0}, two_at = {0, 1, 0x08}, three_at = {0, 1, 0x10},
                          alone_at = {0, 0, 0xf0};
 
-static struct rig rig;
-static struct rig_vm vm, vm2;
 static bool hung; /* one that does not come back is told to be quiet even so */
 
 static void require_reset(struct berth_machine_config *config)
@@ -25,9 +23,7 @@ static void bus_machine(rig_configure *configure)
     mb_no_flr(mb_endpoint(&rig.builder, two_at));
     mb_no_flr(mb_endpoint(&rig.builder, three_at));
     mb_no_flr(mb_rc_endpoint(&rig.builder, alone_at)); /* not even by a bus */
-    rig_up(&rig, configure);
-    rig_vm_up(&rig, &vm, "vm1");
-    rig_vm_up(&rig, &vm2, "vm2");
+    guests_up(configure, 2);
 }
 
 static int setup_bus(void **state)
@@ -44,17 +40,6 @@ static int setup_bus_required(void **state)
     return 0;
 }
 
-static int setup(void **state)
-{
-    (void)state;
-    rig_begin(&rig);
-    rig_standard(&rig);
-    rig_up(&rig, NULL);
-    rig_vm_up(&rig, &vm, "vm1");
-    rig_vm_up(&rig, &vm2, "vm2");
-    return 0;
-}
-
 static int teardown(void **state)
 {
     struct sim_counters counters;
@@ -63,10 +48,7 @@ static int teardown(void **state)
     sim_counters(rig.sim, &counters);
     assert_true(hung || !counters.touches_resetting);
     hung = false;
-    rig_vm_down(&vm2);
-    rig_vm_down(&vm);
-    rig_down(&rig);
-    return 0;
+    return guests_teardown(state);
 }
 
 /* The methods that were tried since event @from, in order. */
@@ -312,7 +294,7 @@ static void test_K10_what_cannot_be_reset_is_not_lent_where_the_policy_says_so(v
     assert_int_equal(rig_assign(&rig, alone_at, quarantine), 0); /* it is about lending */
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, guests_setup_two, teardown)
 #define TEST_BUS(name) cmocka_unit_test_setup_teardown(name, setup_bus, teardown)
 
 int main(void)

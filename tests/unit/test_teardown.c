@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The end of a guest (O5, M27, F40, F46, X25, X32). */
-#include "tests/unit/rig.h"
+#include "tests/unit/guests.h"
+#include "tests/unit/slow_reader.h"
 
 #include <pthread.h>
 
@@ -8,37 +9,16 @@
 
 #define MS UINT64_C(1000000)
 
-static struct rig rig;
-static struct rig_vm vm;
 static const struct sbdf *const lent[] = {&rig_nvme, &rig_phantom, &rig_nvme2, &rig_pf};
 #define LENT (sizeof(lent) / sizeof(lent[0]))
 
 static int setup(void **state)
 {
     (void)state;
-    rig_begin(&rig);
-    rig_standard(&rig);
-    rig_up(&rig, NULL);
-    rig_vm_up(&rig, &vm, "vm1");
+    guests_start(NULL, 1);
     for (unsigned i = 0; i < LENT; i++)
         assert_int_equal(rig_assign(&rig, *lent[i], vm.domain), 0);
     return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    rig_vm_down(&vm); /* destroying what is dead already is fine */
-    rig_down(&rig);
-    return 0;
-}
-
-static int destroy_within(uint64_t timeout_ns)
-{
-    struct berth_request request = rig_request(&rig);
-
-    request.timeout_ns = timeout_ns;
-    return berth_domain_destroy(vm.domain, &request);
 }
 
 static uint64_t spaces(void)
@@ -66,12 +46,12 @@ static void test_O5_every_device_goes_to_quarantine(void **state)
 
     (void)state;
     assert_int_equal(rig_reach(vm.domain), LENT);
-    assert_int_equal(destroy_within(0), 0);
+    assert_int_equal(rig_destroy_within(&rig, vm.domain, 0), 0);
     expect_dead();
     assert_int_equal(vm.withdrawn, LENT);
     assert_int_equal(rig_reach(vm.domain), 0);
     assert_string_equal(berth_domain_name(vm.domain), "vm1"); /* it is referenced */
-    assert_int_equal(destroy_within(0), 0);
+    assert_int_equal(rig_destroy_within(&rig, vm.domain, 0), 0);
     again = rig_guest(&rig, "vm1"); /* and the name is free */
     rig_destroy_guest(&rig, again);
 }
@@ -82,7 +62,8 @@ static void test_F40_one_that_fails_does_not_keep_the_others(void **state)
 
     (void)state;
     sim_fail(rig.sim, SIM_OP_ATTACH, 1, 0, 0); /* of the first one, in the order of addresses */
-    rig_expect_refused(&rig, destroy_within(0), -EBUSY, BERTH_REASON_IOMMU_FAILED);
+    rig_expect_refused(&rig, rig_destroy_within(&rig, vm.domain, 0), -EBUSY,
+                       BERTH_REASON_IOMMU_FAILED);
     assert_true(sbdf_equal(rig.why.device, rig_pf));
     assert_int_equal(berth_domain_state(vm.domain), BERTH_DOMAIN_ZOMBIE);
     assert_int_equal(berth_domain_device_count(vm.domain), 1);
@@ -93,7 +74,7 @@ static void test_F40_one_that_fails_does_not_keep_the_others(void **state)
     /* a zombie gains nothing */
     rig_expect_refused(&rig, rig_assign(&rig, rig_nvme, vm.domain), -EBUSY, BERTH_REASON_TEARDOWN);
     /* M27: and another call goes on where this one ended */
-    assert_int_equal(destroy_within(0), 0);
+    assert_int_equal(rig_destroy_within(&rig, vm.domain, 0), 0);
     expect_dead();
     assert_int_equal(spaces(), before + LENT - 1);
 }
@@ -102,12 +83,12 @@ static void test_F40_a_view_that_cannot_be_withdrawn_makes_a_zombie(void **state
 {
     (void)state;
     atomic_store(&vm.withdraw_error, -EIO);
-    assert_int_equal(destroy_within(0), -EBUSY);
+    assert_int_equal(rig_destroy_within(&rig, vm.domain, 0), -EBUSY);
     assert_int_equal(berth_domain_state(vm.domain), BERTH_DOMAIN_ZOMBIE);
     assert_int_equal(vm.withdrawn, LENT); /* each was tried */
     assert_int_equal(berth_domain_device_count(vm.domain), LENT);
     atomic_store(&vm.withdraw_error, 0);
-    assert_int_equal(destroy_within(0), 0);
+    assert_int_equal(rig_destroy_within(&rig, vm.domain, 0), 0);
     expect_dead();
 }
 
@@ -117,7 +98,7 @@ static void test_M27_a_deadline_in_the_middle_says_go_on(void **state)
     int error;
 
     (void)state; /* each reset takes 100 ms of the warped clock */
-    while ((error = destroy_within(60 * MS)) == -EAGAIN) {
+    while ((error = rig_destroy_within(&rig, vm.domain, 60 * MS)) == -EAGAIN) {
         assert_int_equal(rig.why.reason, BERTH_REASON_UNFINISHED);
         assert_int_equal(berth_domain_state(vm.domain), BERTH_DOMAIN_DYING);
         assert_true(berth_domain_device_count(vm.domain) < left);
@@ -131,41 +112,20 @@ static void test_M27_a_deadline_in_the_middle_says_go_on(void **state)
 
 /* ---- somebody is at it ---- */
 
-struct reader {
-    struct pcidev *dev;
-    _Atomic bool inside, leave;
-};
-
-static void *read_on(void *context)
-{
-    struct reader *reader = context;
-    struct pcidev_section section;
-
-    assert_true(pcidev_enter(reader->dev, "slow reader", &section));
-    atomic_store(&reader->inside, true);
-    for (unsigned attempt = 0; !atomic_load(&reader->leave); attempt++)
-        port_relax(attempt);
-    pcidev_exit(&section);
-    return NULL;
-}
-
 static void test_R5_who_holds_a_device_is_named(void **state)
 {
-    struct reader reader = {.dev = rig_dev(&rig, rig_nvme2)};
-    pthread_t thread;
+    struct slow_reader reader;
 
     (void)state;
-    assert_int_equal(pthread_create(&thread, NULL, read_on, &reader), 0);
-    while (!atomic_load(&reader.inside))
-        port_relax(100);
-    rig_expect_refused(&rig, destroy_within(2000 * MS), -EAGAIN, BERTH_REASON_SECTION_OPEN);
-    assert_string_equal(rig.why.holders[0].tag, "slow reader");
+    slow_reader_start(&reader, rig_dev(&rig, rig_nvme2));
+    rig_expect_refused(&rig, rig_destroy_within(&rig, vm.domain, 2000 * MS), -EAGAIN,
+                       BERTH_REASON_SECTION_OPEN);
+    assert_string_equal(rig.why.holders[0].tag, SLOW_READER);
     assert_true(sbdf_equal(rig.why.device, rig_nvme2));
     assert_int_equal(berth_domain_device_count(vm.domain), 1);
-    atomic_store(&reader.leave, true);
-    pthread_join(thread, NULL);
+    slow_reader_end(&reader);
     rig_put(reader.dev);
-    assert_int_equal(destroy_within(0), 0);
+    assert_int_equal(rig_destroy_within(&rig, vm.domain, 0), 0);
     expect_dead();
 }
 
@@ -188,11 +148,11 @@ static void test_O5_a_device_on_its_way_out_is_waited_for(void **state)
     assert_int_equal(pthread_create(&thread, NULL, deassign_slowly, NULL), 0);
     while (!atomic_load(&vm.blocking))
         port_relax(100);
-    assert_int_equal(destroy_within(5 * MS), -EAGAIN);
+    assert_int_equal(rig_destroy_within(&rig, vm.domain, 5 * MS), -EAGAIN);
     assert_non_null(berth_domain_space(vm.domain)); /* it may have to come back */
     atomic_store(&vm.block, false);
     pthread_join(thread, NULL);
-    assert_int_equal(destroy_within(0), 0);
+    assert_int_equal(rig_destroy_within(&rig, vm.domain, 0), 0);
     expect_dead();
 }
 
@@ -231,13 +191,14 @@ static void test_O5_a_device_on_its_way_in_is_waited_for(void **state)
     assert_int_equal(pthread_create(&thread, NULL, assign_slowly, NULL), 0);
     while (!atomic_load(&held_up))
         port_relax(100);
-    rig_expect_refused(&rig, destroy_within(5 * MS), -EAGAIN, BERTH_REASON_UNFINISHED);
+    rig_expect_refused(&rig, rig_destroy_within(&rig, vm.domain, 5 * MS), -EAGAIN,
+                       BERTH_REASON_UNFINISHED);
     rig_expect_refused(&rig, rig_assign(&rig, rig_nvme2, vm.domain), -EBUSY, BERTH_REASON_TEARDOWN);
     atomic_store(&hold_up, false);
     pthread_join(thread, NULL);
     rig.tape.hook = NULL;
     rig_expect_owner(&rig, rig_nvme, "vm1"); /* it had a foot in the door */
-    assert_int_equal(destroy_within(0), 0);
+    assert_int_equal(rig_destroy_within(&rig, vm.domain, 0), 0);
     expect_dead();
 }
 
@@ -248,8 +209,8 @@ static void test_A4_a_guest_with_dead_devices_ends(void **state)
     (void)state;
     rig_pull(&rig, rig_nvme);
     assert_int_equal(sim_vanish(rig.sim, rig_nvme2), 0); /* and nobody was told of this one */
-    (void)!destroy_within(0);
-    assert_int_equal(destroy_within(0), 0);
+    (void)!rig_destroy_within(&rig, vm.domain, 0);
+    assert_int_equal(rig_destroy_within(&rig, vm.domain, 0), 0);
     assert_int_equal(berth_domain_state(vm.domain), BERTH_DOMAIN_DEAD);
     rig_expect_owner(&rig, rig_nvme, "quarantine");
     rig_expect_owner(&rig, rig_nvme2, "quarantine");
@@ -280,7 +241,7 @@ static void test_X25_guests_without_devices_leave_nothing(void **state)
     assert_int_equal(spaces(), before);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, guests_teardown)
 
 int main(void)
 {

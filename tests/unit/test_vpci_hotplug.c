@@ -11,22 +11,6 @@
 #define HOT_PLUG_INTERRUPT 0x0020u
 #define LINK_CHANGE_ENABLE 0x1000u
 
-static int setup(void **state)
-{
-    (void)state;
-    rig_begin(&ports.rig);
-    rig_standard(&ports.rig);
-    ports_up();
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    ports_down();
-    return 0;
-}
-
 static void listen(unsigned index, bool msi)
 {
     put(port_at(index), PORT_COMMAND, 2, 0x0006);
@@ -202,15 +186,20 @@ static void test_M46_secondary_bus_reset(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_M46_a_message_when_it_comes_and_goes, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_M46_messages_need_what_they_need, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_M46_a_level_for_as_long_as_it_lasts, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_M46_surprise, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_M46_a_reset_is_no_hot_plug, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_M46_the_last_function_takes_the_card_along, setup,
-                                        teardown),
-        cmocka_unit_test_setup_teardown(test_M46_a_link_that_the_guest_holds_down, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_M46_secondary_bus_reset, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_M46_a_message_when_it_comes_and_goes, ports_setup,
+                                        ports_teardown),
+        cmocka_unit_test_setup_teardown(test_M46_messages_need_what_they_need, ports_setup,
+                                        ports_teardown),
+        cmocka_unit_test_setup_teardown(test_M46_a_level_for_as_long_as_it_lasts, ports_setup,
+                                        ports_teardown),
+        cmocka_unit_test_setup_teardown(test_M46_surprise, ports_setup, ports_teardown),
+        cmocka_unit_test_setup_teardown(test_M46_a_reset_is_no_hot_plug, ports_setup,
+                                        ports_teardown),
+        cmocka_unit_test_setup_teardown(test_M46_the_last_function_takes_the_card_along,
+                                        ports_setup, ports_teardown),
+        cmocka_unit_test_setup_teardown(test_M46_a_link_that_the_guest_holds_down, ports_setup,
+                                        ports_teardown),
+        cmocka_unit_test_setup_teardown(test_M46_secondary_bus_reset, ports_setup, ports_teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

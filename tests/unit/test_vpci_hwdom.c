@@ -1,12 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Registers in the hardware domain's view: all else passes to the hardware (M47, F18, F22). */
-#include "tests/unit/rig.h"
+#include "tests/unit/guests.h"
 
 #define INTERRUPT_LINE 0x3cu
 #define ID 0x00101b36u
-
-static struct rig rig;
-static struct rig_vm vm;
 
 static const struct sbdf read_only_at[] = {{0, 5, 0}}; /* rig_phantom */
 
@@ -19,24 +16,7 @@ static void reserve(struct berth_machine_config *config)
 static int setup(void **state)
 {
     (void)state;
-    rig_begin(&rig);
-    rig_standard(&rig);
-    rig_up(&rig, reserve);
-    rig_vm_up(&rig, &vm, "vm1");
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    rig_vm_down(&vm);
-    rig_down(&rig);
-    return 0;
-}
-
-static struct berth_domain *hwdom(void)
-{
-    return berth_machine_hwdom(rig.machine);
+    return guests_start(reserve, 1);
 }
 
 static uint64_t host_get(struct sbdf sbdf, unsigned reg, unsigned length)
@@ -156,7 +136,7 @@ static void test_M47_registers_of_the_hardware_domain_end_with_a_loan(void **sta
     rig_put(pf);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, guests_teardown)
 
 int main(void)
 {

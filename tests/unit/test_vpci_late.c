@@ -194,21 +194,10 @@ void __wrap_lock_drop(struct lock *lock)
     pthread_join(thread, NULL);
 }
 
-static int card(void **state)
-{
-    (void)state;
-    rig_begin(&ports.rig);
-    rig_standard(&ports.rig);
-    ports_up();
-    return 0;
-}
-
 static int no_card(void **state)
 {
-    (void)state;
     watched = NULL;
-    ports_down();
-    return 0;
+    return ports_teardown(state);
 }
 
 static void test_M46_a_card_that_comes_while_one_goes_is_shown(void **state)
@@ -332,7 +321,7 @@ static void test_X55_what_is_unbound_is_what_was_bound(void **state)
 }
 
 #define INTX(test) cmocka_unit_test_setup_teardown(test, interrupts, no_interrupts)
-#define CARD(test) cmocka_unit_test_setup_teardown(test, card, no_card)
+#define CARD(test) cmocka_unit_test_setup_teardown(test, ports_setup, no_card)
 
 int main(void)
 {

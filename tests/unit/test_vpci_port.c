@@ -17,28 +17,12 @@ void *__wrap_port_alloc(size_t size)
     return fail_at && ++allocations == fail_at ? NULL : __real_port_alloc(size);
 }
 
-static int setup(void **state)
-{
-    (void)state;
-    rig_begin(&ports.rig);
-    rig_standard(&ports.rig);
-    ports_up();
-    return 0;
-}
-
 static int setup_many(void **state)
 {
     (void)state;
     rig_begin(&ports.rig);
     mb_many(&ports.rig.builder, 300);
     ports_up();
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    ports_down();
     return 0;
 }
 
@@ -311,19 +295,22 @@ static void test_P2_no_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_M46_the_first_bus, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_M46_automatic_places, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_M46_without_a_host_bridge, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_M46_wanted_places, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_M46_capabilities_are_well_formed, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_M46_enumeration, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_M46_numbers_that_clash, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_M46_root_buses_keep_their_numbers, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_M46_zero_is_no_number, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_V7_hostile_writes, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_M46_the_first_bus, ports_setup, ports_teardown),
+        cmocka_unit_test_setup_teardown(test_M46_automatic_places, ports_setup, ports_teardown),
+        cmocka_unit_test_setup_teardown(test_M46_without_a_host_bridge, ports_setup,
+                                        ports_teardown),
+        cmocka_unit_test_setup_teardown(test_M46_wanted_places, ports_setup, ports_teardown),
+        cmocka_unit_test_setup_teardown(test_M46_capabilities_are_well_formed, ports_setup,
+                                        ports_teardown),
+        cmocka_unit_test_setup_teardown(test_M46_enumeration, ports_setup, ports_teardown),
+        cmocka_unit_test_setup_teardown(test_M46_numbers_that_clash, ports_setup, ports_teardown),
+        cmocka_unit_test_setup_teardown(test_M46_root_buses_keep_their_numbers, ports_setup,
+                                        ports_teardown),
+        cmocka_unit_test_setup_teardown(test_M46_zero_is_no_number, ports_setup, ports_teardown),
+        cmocka_unit_test_setup_teardown(test_V7_hostile_writes, ports_setup, ports_teardown),
         cmocka_unit_test_setup_teardown(test_M46_31_ports_and_all_root_buses_full, setup_many,
-                                        teardown),
-        cmocka_unit_test_setup_teardown(test_P2_no_memory, setup, teardown),
+                                        ports_teardown),
+        cmocka_unit_test_setup_teardown(test_P2_no_memory, ports_setup, ports_teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

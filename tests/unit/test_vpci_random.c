@@ -19,6 +19,7 @@
 #include <berth_port.h>
 
 #include "src/core/lock.h" /* BERTH_CHECKS */
+#include "tests/fuzz/odd.h"
 
 /* All of them where it is fast enough; sanitizers and checks see the first ones. */
 #if BERTH_CHECKS
@@ -27,14 +28,11 @@
 #define DEVICES 100000u
 #endif
 
-#define SPACE 4096u
 #define WRITES 48u
 #define VIEW_MAX 65536u
 #define VECTOR_BYTES 40u
 #define VECTORS_MAX (2048u + 32u + 1u)
 #define LIST_MAX 1024u
-
-static const struct sbdf where = {0, 0, 1 << 3};
 
 /* ---- random ---- */
 
@@ -57,24 +55,13 @@ static unsigned random_below(unsigned limit)
 
 /* ---- a device ---- */
 
-struct junk {
-    uint8_t bytes[SPACE], writable[SPACE];
-    unsigned claims, spaces, contexts, bindings;
-};
-
-static void put(struct junk *j, unsigned reg, unsigned length, uint32_t value)
+static void fill(struct odd *odd)
 {
-    for (unsigned i = 0; i < length; i++)
-        j->bytes[reg + i] = (uint8_t)(value >> 8 * i);
-}
-
-static void fill(struct junk *j)
-{
-    for (unsigned i = 0; i < SPACE; i += 8) {
+    for (unsigned i = 0; i < ODD_SPACE; i += 8) {
         uint64_t bytes = random_next(), writable = random_next() & random_next();
 
-        memcpy(&j->bytes[i], &bytes, 8);
-        memcpy(&j->writable[i], &writable, 8);
+        memcpy(&odd->bytes[i], &bytes, 8);
+        memcpy(&odd->writable[i], &writable, 8);
     }
 }
 
@@ -90,247 +77,70 @@ static unsigned next_offset(unsigned at, unsigned step, unsigned end)
     return at < end ? at : 0;
 }
 
-static void make_list(struct junk *j)
+static void make_list(struct odd *odd)
 {
     unsigned at = 0x40 + random_below(4);
 
-    put(j, 0x34, 1, at);
+    odd_put(odd, 0x34, 1, at);
     for (unsigned i = 0; i < 16 && (at & 0xfc) >= 0x40; i++) {
         unsigned next = next_offset(at, 8, 256), real = at & 0xfc;
 
-        put(j, real, 1, random_below(6) ? ids[random_below(8)] : (unsigned)random_next());
-        put(j, real + 1, 1, next);
-        if (j->bytes[real] == 0x10 && random_below(4))
-            put(j, real + 2, 2, 1 + random_below(2) + (random_below(2) ? 0x90 : 0));
+        odd_put(odd, real, 1, random_below(6) ? ids[random_below(8)] : (unsigned)random_next());
+        odd_put(odd, real + 1, 1, next);
+        if (odd->bytes[real] == 0x10 && random_below(4))
+            odd_put(odd, real + 2, 2, 1 + random_below(2) + (random_below(2) ? 0x90 : 0));
         at = next;
     }
 }
 
-static void make_ext_list(struct junk *j)
+static void make_ext_list(struct odd *odd)
 {
     unsigned at = 0x100;
 
     for (unsigned i = 0; i < 16 && at >= 0x100; i++) {
-        unsigned next = next_offset(at, 24, SPACE), id = ext_ids[random_below(8)];
+        unsigned next = next_offset(at, 24, ODD_SPACE), id = ext_ids[random_below(8)];
 
-        put(j, at & 0xffc, 4, (random_below(6) ? id : random_below(65536)) | 1u << 16 | next << 20);
+        odd_put(odd, at & 0xffc, 4,
+                (random_below(6) ? id : random_below(65536)) | 1u << 16 | next << 20);
         at = next & 0xffc;
     }
 }
 
-static void make_plausible(struct junk *j)
+static void make_plausible(struct odd *odd)
 {
-    put(j, 0x00, 2, 0x1234);
-    put(j, 0x06, 2, 0x0010);
-    put(j, 0x0b, 1, 0x02);
-    put(j, 0x0e, 1, 0x00);
-    memset(j->writable, 0, 0x10);
-    put(j, 0x04, 2, 0);
-    memset(&j->writable[0x04], 0xff, 2);
-    make_list(j);
-    make_ext_list(j);
+    odd_put(odd, 0x00, 2, 0x1234);
+    odd_put(odd, 0x06, 2, 0x0010);
+    odd_put(odd, 0x0b, 1, 0x02);
+    odd_put(odd, 0x0e, 1, 0x00);
+    memset(odd->writable, 0, 0x10);
+    odd_put(odd, 0x04, 2, 0);
+    memset(&odd->writable[0x04], 0xff, 2);
+    make_list(odd);
+    make_ext_list(odd);
 }
 
-static void make_device(struct junk *j, unsigned seed)
+static void make_device(struct odd *odd, unsigned seed)
 {
     random_state = seed;
-    fill(j);
+    fill(odd);
     if (seed % 2)
-        make_plausible(j);
+        make_plausible(odd);
 }
-
-/* ---- its host ---- */
-
-static int host_claim(void *host, struct sbdf sbdf, berth_claim *claim)
-{
-    struct junk *j = host;
-
-    if (!sbdf_equal(sbdf, where))
-        return -ENODEV;
-    *claim = 1;
-    j->claims++;
-    return 0;
-}
-
-static void host_release(void *host, berth_claim claim)
-{
-    (void)claim;
-    ((struct junk *)host)->claims--;
-}
-
-static int host_read(void *host, berth_claim claim, unsigned reg, unsigned length, uint32_t *value)
-{
-    const struct junk *j = host;
-
-    (void)claim;
-    if (reg % length || reg + length > SPACE)
-        return -EIO;
-    *value = 0;
-    for (unsigned i = 0; i < length; i++)
-        *value |= (uint32_t)j->bytes[reg + i] << 8 * i;
-    return 0;
-}
-
-static int host_write(void *host, berth_claim claim, unsigned reg, unsigned length, uint32_t value)
-{
-    struct junk *j = host;
-
-    (void)claim;
-    if (reg % length || reg + length > SPACE)
-        return -EIO;
-    for (unsigned i = 0; i < length; i++) {
-        uint8_t mask = j->writable[reg + i];
-
-        j->bytes[reg + i] = (uint8_t)((j->bytes[reg + i] & ~mask) | (value >> 8 * i & mask));
-    }
-    return 0;
-}
-
-static int host_reset(void *host, berth_claim claim)
-{
-    (void)host;
-    (void)claim;
-    return 0;
-}
-
-static void host_describe(void *host, berth_claim claim, struct berth_function_facts *facts)
-{
-    (void)host;
-    (void)claim;
-    facts->has_reset = 1;
-    facts->interrupt_line = 5;
-}
-
-static const struct berth_host_ops host_ops = {
-    .claim = host_claim,
-    .release = host_release,
-    .config_read = host_read,
-    .config_write = host_write,
-    .reset = host_reset,
-    .describe = host_describe,
-};
-
-static int bar_read(void *host, berth_claim claim, unsigned index, uint64_t offset, unsigned length,
-                    uint64_t *value)
-{
-    (void)host;
-    (void)claim;
-    (void)length;
-    *value = offset * 0x9e3779b9u + index;
-    return 0;
-}
-
-static int bar_write(void *host, berth_claim claim, unsigned index, uint64_t offset,
-                     unsigned length, uint64_t value)
-{
-    (void)host;
-    (void)claim;
-    (void)index;
-    (void)offset;
-    (void)length;
-    (void)value;
-    return 0;
-}
-
-static const struct berth_bar_ops bar_ops = {.read = bar_read, .write = bar_write};
-
-static int irq_bind(void *irqs, const struct berth_irq *irq, struct berth_message *message)
-{
-    struct junk *j = irqs;
-
-    j->bindings++;
-    *message = (struct berth_message){.address = 0xfee00000, .data = 32u * irq->count};
-    return 0;
-}
-
-static void irq_unbind(void *irqs, const struct berth_irq *irq)
-{
-    (void)irq;
-    ((struct junk *)irqs)->bindings--;
-}
-
-static bool irq_remaps(void *irqs)
-{
-    (void)irqs;
-    return true;
-}
-
-static const struct berth_irq_ops irq_ops = {irq_bind, irq_unbind, irq_remaps};
-
-static int space_create(void *iommu, enum berth_space_kind kind, uint32_t id, void **space)
-{
-    struct junk *j = iommu;
-
-    (void)kind;
-    (void)id;
-    j->spaces++;
-    *space = j;
-    return 0;
-}
-
-static void space_destroy(void *iommu, void *space)
-{
-    (void)space;
-    ((struct junk *)iommu)->spaces--;
-}
-
-static int region(void *iommu, void *space, const struct berth_reserved *r)
-{
-    (void)iommu;
-    (void)space;
-    (void)r;
-    return 0;
-}
-
-static int attach(void *iommu, struct sbdf rid, void *space)
-{
-    (void)iommu;
-    (void)rid;
-    (void)space;
-    return 0;
-}
-
-static int detach(void *iommu, struct sbdf rid)
-{
-    (void)iommu;
-    (void)rid;
-    return 0;
-}
-
-static int group(void *iommu, struct sbdf rid, uint32_t *number)
-{
-    (void)iommu;
-    *number = sbdf_key(rid);
-    return 0;
-}
-
-static const struct berth_iommu_ops iommu_ops = {
-    .space_create = space_create,
-    .space_destroy = space_destroy,
-    .map = region,
-    .unmap = region,
-    .attach = attach,
-    .detach = detach,
-    .flush = attach,
-    .group = group,
-};
 
 /* ---- its guest ---- */
 
-static struct junk junk;
-static struct berth_machine *machine;
-static struct berth_domain *guest;
+static struct odd odd;
 static struct sbdf seen;
 
 static uint64_t get(unsigned reg, unsigned length)
 {
-    return berth_domain_config_read(guest, seen, reg, length);
+    return berth_domain_config_read(odd.guest, seen, reg, length);
 }
 
 /* Whatever the size, the bytes are the same. */
 static void read_everything(void)
 {
-    for (unsigned reg = 0; reg < SPACE; reg += 8) {
+    for (unsigned reg = 0; reg < ODD_SPACE; reg += 8) {
         uint64_t whole = get(reg, 8), parts = 0;
 
         for (unsigned i = 0; i < 8; i++)
@@ -340,7 +150,7 @@ static void read_everything(void)
         assert_true(get(reg + 2, 2) == (whole >> 16 & 0xffff));
         assert_true(get(reg + 3, 4) == (whole >> 24 & 0xffffffff)); /* across two */
     }
-    assert_true(get(SPACE - 1, 2) == 0xffff);
+    assert_true(get(ODD_SPACE - 1, 2) == 0xffff);
 }
 
 static void walk_lists(void)
@@ -362,17 +172,17 @@ static void write_junk(void)
     static const uint8_t lengths[] = {1, 2, 4, 8, 4, 2, 0, 3};
 
     for (unsigned i = 0; i < WRITES; i++) {
-        unsigned reg = random_below(random_below(2) ? 256 : SPACE + 8);
+        unsigned reg = random_below(random_below(2) ? 256 : ODD_SPACE + 8);
 
-        berth_domain_config_write(guest, seen, reg, lengths[random_below(8)], random_next());
+        berth_domain_config_write(odd.guest, seen, reg, lengths[random_below(8)], random_next());
     }
     for (unsigned i = 0; i < 8; i++) {
         uint64_t value;
 
-        int error = berth_domain_mmio_read(guest, random_next() >> random_below(64), 4, &value);
+        int error = berth_domain_mmio_read(odd.guest, random_next() >> random_below(64), 4, &value);
 
         assert_true(error == 0 || error == -ENOENT);
-        error = berth_domain_port_write(guest, (uint16_t)random_next(), 4, random_next());
+        error = berth_domain_port_write(odd.guest, (uint16_t)random_next(), 4, random_next());
         assert_true(error == 0 || error == -ENOENT);
     }
 }
@@ -392,10 +202,10 @@ static bool lend_and_take_back(struct pcidev *dev)
 {
     struct pcidev_info info;
 
-    if (pcidev_assign(dev, guest, NULL))
+    if (pcidev_assign(dev, odd.guest, NULL))
         return false;
     use(dev);
-    if (pcidev_deassign(dev, guest, NULL)) {
+    if (pcidev_deassign(dev, odd.guest, NULL)) {
         pcidev_snapshot(dev, &info);
         assert_true(info.broken);
     }
@@ -408,45 +218,34 @@ static bool one_device(unsigned seed)
     struct pcidev *dev;
     bool lent;
 
-    make_device(&junk, seed);
-    if (pcidev_add(machine, where, NULL, NULL))
+    make_device(&odd, seed);
+    if (pcidev_add(odd.machine, odd_at, NULL, NULL))
         return false;
-    dev = pcidev_find(machine, where, tag);
+    dev = pcidev_find(odd.machine, odd_at, tag);
     assert_non_null(dev);
     lent = lend_and_take_back(dev);
     assert_int_equal(pcidev_remove(dev, PCIDEV_REMOVE_FORCE, NULL), 0);
     pcidev_put(dev, tag);
-    assert_int_equal(junk.claims, 0);
-    assert_int_equal(junk.bindings, 0);
+    assert_int_equal(odd.claims, 0);
+    assert_int_equal(odd.bindings, 0);
     return lent;
 }
 
 static void test_K13_random_devices(void **state)
 {
-    const struct berth_machine_config config = {.host = &host_ops,
-                                                .host_context = &junk,
-                                                .bars = &bar_ops,
-                                                .iommu = &iommu_ops,
-                                                .iommu_context = &junk,
-                                                .irqs = &irq_ops,
-                                                .irq_context = &junk};
     unsigned lent = 0, spaces;
 
     (void)state;
     port_posix_warp(true);
-    assert_int_equal(berth_machine_create(&config, &machine), 0);
-    assert_int_equal(berth_domain_create(machine, "vm1", NULL, NULL, &guest), 0);
-    spaces = junk.spaces;
+    odd_up(&odd);
+    spaces = odd.spaces;
     for (unsigned seed = 0; seed < DEVICES; seed++) {
         lent += one_device(seed);
-        assert_int_equal(junk.spaces, spaces);
+        assert_int_equal(odd.spaces, spaces);
     }
     print_message("%u of %u were lent\n", lent, DEVICES);
     assert_true(lent > DEVICES / 4);
-    assert_int_equal(berth_domain_destroy(guest, NULL), 0);
-    berth_domain_put(guest);
-    assert_int_equal(berth_machine_destroy(machine), 0);
-    assert_int_equal(junk.spaces, 0);
+    odd_down(&odd);
     port_posix_warp(false);
 }
 

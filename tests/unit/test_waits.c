@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Who waits for whom, and who does not (A2, K1, O1, O5, R5): a second thread stays where it is. */
-#include "tests/unit/rig.h"
+#include "tests/unit/guests.h"
 
 #include <pthread.h>
 #include <string.h>
@@ -9,9 +9,6 @@
 #include <berth/isolation.h>
 
 #define SHORT_NS 20000000u
-
-static struct rig rig;
-static struct rig_vm vm;
 
 /* Where a transition stops, behind one of its steps. */
 static const char *_Atomic step_name;
@@ -40,19 +37,7 @@ static void listen(struct berth_machine_config *config)
 static int setup(void **state)
 {
     (void)state;
-    rig_begin(&rig);
-    rig_standard(&rig);
-    rig_up(&rig, listen);
-    rig_vm_up(&rig, &vm, "vm1");
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    rig_vm_down(&vm);
-    rig_down(&rig);
-    return 0;
+    return guests_start(listen, 1);
 }
 
 /* ---- A2, R5, K1: sections ---- */
@@ -217,7 +202,7 @@ static void test_O5_a_device_that_is_half_out_is_waited_for(void **state)
     pthread_join(thread, NULL);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, guests_teardown)
 
 int main(void)
 {
