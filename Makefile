@@ -7,9 +7,9 @@ ARGS =
 SECONDS = 60
 
 .DEFAULT_GOAL := build
-.PHONY: run test bench soak build debug install coverage format fuzz mutants proof scenarios clean help setup setup-test
+.PHONY: run test bench soak build debug install coverage format fuzz mutants program proof scenarios clean help setup setup-test
 
-run: build ## show Berth at work on this machine's PCI devices (ARGS="--seconds 30")
+run: program ## show Berth at work on this machine's PCI devices (ARGS="--seconds 30")
 	@$(BERTH) run $(ARGS)
 
 test: setup-test ## every check there is; ends with "N passed, N failed" (ARGS="--quick")
@@ -24,14 +24,17 @@ scenarios: setup-test ## known flaws of others, and the tests that show them gon
 mutants: setup-test ## break the protections one by one, and see who notices (ARGS="--only NAME")
 	@scripts/mutants.sh $(ARGS)
 
-bench: build ## measure, beside the ways that others go (ARGS="--json")
+bench: program ## measure, beside the ways that others go (ARGS="--json")
 	@$(BERTH) bench $(ARGS)
 
-soak: build ## pull and lend devices without a pause, for ten minutes
+soak: program ## pull and lend devices without a pause, for ten minutes
 	@$(BERTH) torture --seconds 600 $(ARGS)
 
 build: setup ## compile the release build into build/
 	@scripts/build.sh release
+
+program: setup
+	@scripts/build.sh release berth
 
 debug: setup ## compile with debug checks and sanitizers into build-debug/
 	@scripts/build.sh debug
