@@ -72,7 +72,9 @@ part_static() { scripts/test.sh --only static/; }
 summary() {
     case $1 in
         explore) grep -E ' scenarios, |schedules/s' ;;
-        coverage) grep -E '^(src/)?(core|vpci|total)|^all' ;;
+        coverage) grep -E '^(core|vpci) ' ;;
+        fuzz) awk '/ new inputs, / { targets++; runs += $2; found += !/nothing found/ }
+                   END { printf "%d targets, %d inputs, %d with findings\n", targets, runs, found }' ;;
         sanitizers) grep -E '^[0-9]+ passed' ;;
         *) tail -n 1 ;;
     esac <"$2" | paste -s -d ';' | sed 's/;/; /g; s/  */ /g'
