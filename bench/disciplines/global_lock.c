@@ -18,7 +18,7 @@ struct entry {
 
 struct registry {
     pthread_mutex_t lock;
-    TAILQ_HEAD(, entry) all;
+    TAILQ_HEAD(entry_list, entry) all;
     struct device_list guest;
     struct bench_host *host;
 };
