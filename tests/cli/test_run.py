@@ -139,7 +139,7 @@ class Torture(unittest.TestCase):
         self.assertTrue(any(line.startswith("inject a failure") for line in lines))
 
     def test_json(self):
-        report = json.loads("\n".join(self.passed("--seconds", "1", "--threads", "3", "--json",
+        report = json.loads("\n".join(self.passed("--seconds", "3", "--threads", "3", "--json",
                                                   "--seed", "7")))
         self.assertEqual((report["seed"], report["threads"], report["fail"]), (7, 3, False))
         done = {o["operation"]: o["done"] for o in report["operations"]}
