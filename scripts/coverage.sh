@@ -64,4 +64,8 @@ if [ "$run" = yes ]; then
     scripts/build.sh --configure coverage
     run_tests
 fi
+if [ ! -f "$library" ] || [ ! -f "$profile" ]; then
+    echo 'coverage: there is no run to look at again; leave out --again' >&2
+    exit 1
+fi
 python3 tests/coverage/report.py "$library" "$profile" tests/coverage/unreached.txt

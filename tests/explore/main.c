@@ -8,9 +8,11 @@
  */
 #include <errno.h>
 #include <getopt.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -194,6 +196,7 @@ static bool run_apart(const struct explore_scenario *scenario, const struct opti
     }
     if (child == 0) {
         close(channel[0]);
+        prctl(PR_SET_PDEATHSIG, SIGKILL); /* whoever stops the program stops the search */
         run_here(scenario, options, report);
         fflush(NULL);
         _exit(write(channel[1], report, sizeof(*report)) == (ssize_t)sizeof(*report) ? 0 : 2);
